@@ -1,0 +1,67 @@
+"""aiogram_neonpay: sell for Telegram Stars from an aiogram bot.
+
+Include the router that :func:`neonpay_router` returns, and the dispatcher sends invoices, decides pre-checkouts and
+delivers payments.
+"""
+
+from aiogram_neonpay.adapters import AiogramAdapter
+from aiogram_neonpay.core import NeonPay, NeonPayCore
+from aiogram_neonpay.errors import (
+    BuyerUnreachableError,
+    ConfigurationError,
+    DeliveryError,
+    IdempotencyError,
+    InvoiceError,
+    InvoiceNotFoundError,
+    LedgerError,
+    NeonPayError,
+    PaymentError,
+    PaymentNotFoundError,
+    RefundError,
+    RejectPayment,
+    StageNotFoundError,
+    ValidationError,
+)
+from aiogram_neonpay.events import CheckoutDeclined, PaymentCompleted, PaymentEvent, PaymentRefunded, PaymentUnmatched
+from aiogram_neonpay.factory import create_neonpay, neonpay_router
+from aiogram_neonpay.filters import PaidStage
+from aiogram_neonpay.keyboards import donate_keyboard
+from aiogram_neonpay.models import Checkout, InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
+from aiogram_neonpay.routers import PaymentRouter
+from aiogram_neonpay.stages import PaymentStage
+
+__all__ = [
+    "AiogramAdapter",
+    "BuyerUnreachableError",
+    "Checkout",
+    "CheckoutDeclined",
+    "ConfigurationError",
+    "DeliveryError",
+    "IdempotencyError",
+    "InvoiceError",
+    "InvoiceLink",
+    "InvoiceNotFoundError",
+    "InvoiceStatus",
+    "LedgerError",
+    "NeonPay",
+    "NeonPayCore",
+    "NeonPayError",
+    "PaidStage",
+    "PaymentCompleted",
+    "PaymentError",
+    "PaymentEvent",
+    "PaymentNotFoundError",
+    "PaymentRefunded",
+    "PaymentResult",
+    "PaymentRouter",
+    "PaymentStage",
+    "PaymentStatus",
+    "PaymentUnmatched",
+    "RefundError",
+    "RejectPayment",
+    "StageNotFoundError",
+    "ValidationError",
+    "create_neonpay",
+    "donate_keyboard",
+    "neonpay_router",
+]

@@ -1,0 +1,107 @@
+"""One attempt to have one event heard: who may hear it, who did, and what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiogram import Router
+from aiogram.dispatcher.event.bases import UNHANDLED
+from aiogram.types import TelegramObject
+
+from aiogram_neonpay.events import AnyEvent
+from aiogram_neonpay.models import PaymentResult, PaymentStatus
+from aiogram_neonpay.observers import PaymentObserver
+from aiogram_neonpay.routers import PaymentRouter, payment_routers
+
+__all__ = ["ATTEMPT", "PLAIN", "TYPED", "Attempt"]
+
+ATTEMPT = "neonpay_attempt"
+"""Key under which an attempt travels in aiogram's handler data."""
+TYPED, PLAIN = "typed", "plain"
+"""Names of the delivering handlers among what succeeded; listeners go by their own."""
+
+
+@dataclass(eq=False, slots=True)
+class Attempt:
+    """What hooks on the way of an update note about the event it carries.
+
+    :ivar payment: what listeners hear; ``None`` for events that are no payment.
+    :ivar candidates: observers with a typed handler that might take the event, judged without waiting for anything.
+    :ivar done: what succeeded in earlier attempts and is not called again.
+    :ivar plain: whether plain message handlers may hear it.
+    :ivar before_plain: whether typed handlers run just before a plain one instead of in its place.
+    :ivar reached: whether the update came past the root's filters and outer middlewares.
+    :ivar succeeded: what returned in this attempt.
+    :ivar entered: whether a plain handler was chosen, and its middlewares entered.
+    :ivar error: what the delivering handler raised.
+    :ivar listener_error: the first thing a listener raised. It is kept apart, because raising it on the spot would
+        undo what the delivering handler wrote in the same session.
+    """
+
+    root: Router
+    event: AnyEvent
+    payment: PaymentResult | None = None
+    done: frozenset[str] = frozenset()
+    plain: bool = True
+    before_plain: bool = False
+    reached: bool = False
+    succeeded: set[str] = field(default_factory=set)
+    entered: bool = False
+    error: Exception | None = None
+    listener_error: Exception | None = None
+    routers: list[PaymentRouter] = field(init=False)
+    candidates: list[PaymentObserver] = field(init=False)
+    _listened: bool = False
+
+    @property
+    def heard(self) -> bool:
+        """Whether any ear has heard it, now or in an earlier attempt."""
+        return bool(self.succeeded or self.done)
+
+    def __post_init__(self) -> None:
+        self.routers = list(payment_routers(self.root))
+        kind, event = type(self.event), self.event
+        self.candidates = [
+            observer for router in self.routers if (observer := router.payment_observers[kind]).might_take(event)
+        ]
+
+    async def run_typed(self, carrier: TelegramObject, name: str, data: dict[str, Any]) -> bool:
+        """Give the event to the first typed handler in the tree that matches; return whether one took it."""
+        if TYPED in self.done:
+            return True
+        for observer in self.candidates:
+            try:
+                result = await observer.run(self.event, carrier, name, self.root, data)
+            except Exception as error:
+                self.error = error
+                raise
+            if result is not UNHANDLED:
+                self.succeeded.add(TYPED)
+                return True
+        return False
+
+    async def run_listeners(self, carrier: TelegramObject, name: str, data: dict[str, Any]) -> None:
+        """Let every listener hear the payment once in this attempt; one that raises stops none of the others."""
+        payment = self.payment
+        if self._listened or payment is None:
+            return
+        self._listened = True
+        for router in self.routers:
+            observer = router.on_payment
+            for handler in observer.registered:
+                if handler.name in self.done or (payment.status is PaymentStatus.REFUNDED and not handler.refunds):
+                    continue
+                try:
+                    if await observer.run(handler, payment, carrier, name, self.root, data):
+                        self.succeeded.add(handler.name)
+                except Exception as error:
+                    self.listener_error = self.listener_error or error
+
+    def has_listeners(self) -> bool:
+        """Whether some listener has yet to hear the payment."""
+        return (
+            self.payment is not None
+            and not self._listened
+            and any(router.on_payment.registered for router in self.routers)
+        )

@@ -1,0 +1,256 @@
+"""The pre-checkout decision: approve what was offered and nothing else, and answer in time whatever hangs.
+
+Telegram waits 10 seconds (Bot API ``answerPreCheckoutQuery``). The deadline here is a timer that starts when the update
+arrives, outside every handler, filter, middleware and storage of the bot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from aiogram import Bot
+from aiogram.exceptions import TelegramNetworkError, TelegramRetryAfter, TelegramServerError
+from aiogram.types import PreCheckoutQuery, Update
+
+from aiogram_neonpay.errors import RejectPayment
+from aiogram_neonpay.events import CheckoutDeclined
+from aiogram_neonpay.feed import Feed
+from aiogram_neonpay.hooks import Next, stepping_round_isolation
+from aiogram_neonpay.models import CURRENCY, Checkout
+from aiogram_neonpay.payload import InvoiceToken
+from aiogram_neonpay.routers import payment_routers
+from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.stages import PaymentStage
+
+__all__ = ["CHECKOUT", "Cashier", "OpenCheckout"]
+
+logger = logging.getLogger("aiogram_neonpay")
+
+DEADLINE = 8.0
+"""Seconds from the arrival of a query to our last word; Telegram's ten, less the way there and back."""
+TELEGRAM_WAITS = 10.0
+CHECKOUT = "neonpay_checkout"
+"""Key under which an open checkout travels in aiogram's handler data."""
+
+
+class Declined(Exception):
+    """Why a checkout is declined: a reason code, and the buyer's sentence if it is not the usual one."""
+
+    def __init__(self, reason: str, text: str | None = None) -> None:
+        self.reason = reason
+        self.text = text
+        super().__init__(reason)
+
+
+class OpenCheckout:
+    """One query that wants an answer. The first to claim the answer gives it; nobody answers twice."""
+
+    def __init__(self, bot: Bot, query: PreCheckoutQuery, token: InvoiceToken | None) -> None:
+        self.bot = bot
+        self.query = query
+        self.token = token
+        self.stage: PaymentStage | None = None
+        self.metadata: dict[str, Any] = {}
+        self.answered = False
+        self._arrived = asyncio.get_running_loop().time()
+
+    def remaining(self, seconds: float) -> float:
+        """Return the seconds left of a limit that counts from the arrival of the query."""
+        return self._arrived + seconds - asyncio.get_running_loop().time()
+
+    async def answer(self, ok: bool, text: str | None = None) -> bool:
+        """Send the answer, unless somebody did; passing failures are tried again while Telegram waits."""
+        if self.answered:
+            return False
+        self.answered = True
+        pause = 0.2
+        while True:
+            try:
+                return await self.bot.answer_pre_checkout_query(self.query.id, ok=ok, error_message=text)
+            except (TelegramNetworkError, TelegramServerError, TelegramRetryAfter) as error:
+                wait = float(error.retry_after) if isinstance(error, TelegramRetryAfter) else pause
+                if self.remaining(TELEGRAM_WAITS) <= wait:
+                    raise
+                await asyncio.sleep(wait)
+                pause = min(2 * pause, 1.0)
+
+
+class Cashier:
+    """Decides checkouts of one shop.
+
+    :param tell: feeds an event to its handlers.
+    """
+
+    def __init__(self, shop: Shop, feed: Feed, tell: Callable[..., None]) -> None:
+        self._shop = shop
+        self._feed = feed
+        self._tell = tell
+
+    async def on_query(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
+        """Let a query of ours pass through the bot, and see to it that it is answered."""
+        query = update.pre_checkout_query
+        assert query is not None
+        bot: Bot = data["bot"]
+        checkout = OpenCheckout(bot, query, self._shop.signer(bot).verify(query.invoice_payload))
+        data[CHECKOUT] = checkout
+        timer = asyncio.get_running_loop().call_later(DEADLINE, self._on_deadline, checkout)
+        passing = stepping_round_isolation.set(True)
+        try:
+            response = await handler(update, data)
+        except Exception:
+            await self._decline(checkout, Declined("interrupted"))
+            raise
+        finally:
+            stepping_round_isolation.reset(passing)
+            if checkout.answered:
+                timer.cancel()
+        if not checkout.answered:
+            timer.cancel()
+            logger.warning("a checkout was stopped by a middleware or a filter of the bot before it was decided")
+            await self._decline(checkout, Declined("interrupted"))
+        return response
+
+    def _on_deadline(self, checkout: OpenCheckout) -> None:
+        if not checkout.answered:
+            logger.error("a checkout was not decided within %s s and is declined", DEADLINE)
+            self._feed.spawn(self._decline(checkout, Declined("too_slow")), "the answer to a late checkout")
+
+    async def decide(self, query: PreCheckoutQuery, **data: Any) -> None:
+        """Decide a query: handler 0 of the root's ``pre_checkout_query`` observer."""
+        checkout: OpenCheckout = data[CHECKOUT]
+        try:
+            token = self._check_token(checkout)
+            if not self._shop.catalog.is_static or token.stored or self._validators(token.stage_id):
+                await self._decide_in_time(checkout, token, data)
+            else:
+                self._check_stage(checkout, token, self._shop.catalog.known(token.stage_id))
+        except Declined as declined:
+            await self._decline(checkout, declined)
+        else:
+            await checkout.answer(True)
+
+    def _check_token(self, checkout: OpenCheckout) -> InvoiceToken:
+        token, query = checkout.token, checkout.query
+        if token is None:
+            raise Declined("bad_token")
+        if query.currency != CURRENCY:
+            raise Declined("wrong_currency")
+        if query.total_amount != token.amount:
+            raise Declined("wrong_amount")
+        if token.buyer is not None and token.buyer != query.from_user.id:
+            raise Declined("wrong_buyer")
+        if token.expires_at is not None and token.expires_at <= self._shop.clock():
+            raise Declined("expired")
+        return token
+
+    def _check_stage(self, checkout: OpenCheckout, token: InvoiceToken, stage: PaymentStage | None) -> PaymentStage:
+        checkout.stage = stage
+        if stage is None:
+            raise Declined("stage_not_found")
+        checkout.metadata = {**(stage.payload or {}), **token.metadata}
+        if not stage.on_sale:
+            raise Declined("not_on_sale")
+        return stage
+
+    async def _decide_in_time(self, checkout: OpenCheckout, token: InvoiceToken, data: dict[str, Any]) -> None:
+        """Decide what needs waiting for in a task, which may hang or ignore its cancellation."""
+        task = asyncio.get_running_loop().create_task(self._decide_slowly(checkout, token, data))
+        try:
+            await asyncio.wait({task}, timeout=max(0.0, checkout.remaining(DEADLINE)))
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(_forget)
+            raise Declined("too_slow")
+        task.result()
+
+    async def _decide_slowly(self, checkout: OpenCheckout, token: InvoiceToken, data: dict[str, Any]) -> None:
+        try:
+            loaded = await self._shop.catalog.get(token.stage_id)
+        except Exception as error:
+            logger.exception("the stage loader failed for %s", token.stage_id)
+            raise Declined("check_failed") from error
+        stage = self._check_stage(checkout, token, loaded)
+        if token.stored:
+            await self._check_stored(checkout, token)
+        asked = Checkout(
+            bot=checkout.bot,
+            user=checkout.query.from_user,
+            stage=stage,
+            stage_id=token.stage_id,
+            amount=token.amount,
+            currency=checkout.query.currency,
+            metadata=checkout.metadata,
+            invoice_id=token.invoice_id,
+            query=checkout.query,
+        )
+        root = self._shop.dispatcher
+        assert root is not None
+        for observer, validator in self._validators(token.stage_id):
+            try:
+                agreed = await observer.run(validator, asked, checkout.query, root, {**data, "stage": stage})
+            except RejectPayment as rejected:
+                raise Declined("rejected", rejected.reason or None) from rejected
+            except Exception as error:
+                logger.exception("the validator %s failed", validator.name)
+                raise Declined("check_failed") from error
+            if not agreed:
+                raise Declined("rejected")
+
+    async def _check_stored(self, checkout: OpenCheckout, token: InvoiceToken) -> None:
+        try:
+            record = await self._shop.invoices.get(checkout.bot.id, token.invoice_id)
+        except Exception as error:
+            logger.exception("the stored invoice %s could not be read", token.invoice_id)
+            raise Declined("check_failed") from error
+        if record is None:
+            raise Declined("expired")
+        if record["state"] == "cancelled":
+            raise Declined("cancelled")
+        if record["single"] and record.get("paid"):
+            raise Declined("already_paid")
+        checkout.metadata.update(record["metadata"] or {})
+
+    def _validators(self, stage_id: str) -> list[tuple[Any, Any]]:
+        root = self._shop.dispatcher
+        if root is None:
+            return []
+        return [
+            (router.check, validator)
+            for router in payment_routers(root)
+            for validator in router.check.registered
+            if not validator.stage_ids or stage_id in validator.stage_ids
+        ]
+
+    async def _decline(self, checkout: OpenCheckout, declined: Declined) -> None:
+        if checkout.answered:
+            return
+        query, token = checkout.query, checkout.token
+        text = declined.text or self._shop.texts.get(declined.reason, query.from_user.language_code)
+        await checkout.answer(False, text)
+        logger.info(
+            "a checkout of %s was declined: %s", token.stage_id if token else "an unknown stage", declined.reason
+        )
+        event = CheckoutDeclined(
+            bot=checkout.bot,
+            user=query.from_user,
+            reason=declined.reason,
+            text=text,
+            amount=query.total_amount,
+            currency=query.currency,
+            stage_id=None if token is None else token.stage_id,
+            stage=checkout.stage,
+            invoice_id=None if token is None else token.invoice_id,
+            metadata=checkout.metadata,
+        )
+        self._tell(checkout.bot, event, query.from_user)
+
+
+def _forget(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,372 @@
+"""``NeonPay``: the router that is included and the service that is called; it wires the parts and holds no rules."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiogram import Bot, Dispatcher, Router
+from aiogram.fsm.storage.base import BaseStorage
+from aiogram.types import CallbackQuery, InlineQueryResultArticle, Message
+
+from aiogram_neonpay.adapters import AiogramAdapter
+from aiogram_neonpay.delivery import Propagate
+from aiogram_neonpay.errors import ConfigurationError, ValidationError
+from aiogram_neonpay.installation import Installation
+from aiogram_neonpay.invoices import Offer, Seller, check_user_id
+from aiogram_neonpay.ledger.charges import reference_of
+from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
+from aiogram_neonpay.places import place_of
+from aiogram_neonpay.records import payment_of
+from aiogram_neonpay.routers import PaymentRouter, payment_routers, watch_root
+from aiogram_neonpay.shop import Clock, Shop
+from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource
+from aiogram_neonpay.tracking import Tracker
+
+__all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentStatus"]
+
+
+class NeonPay(PaymentRouter):
+    """Sells stages for Telegram Stars; make one with :func:`~aiogram_neonpay.neonpay_router`.
+
+    ``dp.include_router(pay)`` is the whole installation. Handlers get it injected as ``neonpay``.
+    """
+
+    def __init__(
+        self,
+        stages: StageSource | AiogramAdapter = None,
+        thank_you_message: str | None = None,
+        *,
+        bot: Bot | None = None,
+        storage: BaseStorage | None = None,
+        secret: str | None = None,
+        previous_secrets: Sequence[str] = (),
+        clock: Clock | None = None,
+        texts: Mapping[str, Mapping[str, str]] | None = None,
+        propagate: Propagate = "unhandled",
+        max_stages: int | None = None,
+    ) -> None:
+        super().__init__(name="neonpay")
+        adapter = stages if isinstance(stages, AiogramAdapter) else None
+        stages = None if isinstance(stages, AiogramAdapter) else stages
+        bot = bot if adapter is None else adapter.bot
+        if propagate not in ("unhandled", "always"):
+            raise ValidationError("propagate", 'must be "unhandled" or "always"', propagate)
+        self._shop = Shop(
+            Catalog(stages, max_stages=max_stages),
+            bot=bot,
+            storage=storage,
+            secret=secret,
+            previous_secrets=previous_secrets,
+            clock=clock,
+            texts=texts,
+        )
+        self._seller = Seller(self._shop)
+        self._tracker = Tracker(self._shop)
+        self._installation = Installation(self, self._shop, self._seller, propagate, thank_you_message)
+        self._bot: Bot | None = None
+        self.thank_you_message = thank_you_message
+        self.startup.register(self._installation.on_startup)
+        if adapter is not None and adapter.dispatcher is not None:
+            adapter.dispatcher.include_router(self)
+
+    # Installing
+
+    @property
+    def parent_router(self) -> Router | None:
+        """The router that includes this one (``aiogram.dispatcher.router.Router``)."""
+        return self._parent_router
+
+    @parent_router.setter
+    def parent_router(self, router: Router) -> None:
+        root = _root(router)
+        if self._parent_router is not None:
+            current = _root(self._parent_router)
+            if root is current:
+                return  # included twice under one root: once is enough
+            if isinstance(current, Dispatcher):
+                watch_root(router, self._refuse_other_root)
+                return
+            self._parent_router.sub_routers.remove(self)
+            self._parent_router = None
+        if isinstance(root, Dispatcher):
+            self._installation.refuse_second(root)
+        Router.parent_router.__set__(self, router)  # type: ignore[attr-defined]
+        watch_root(self, self._installation.install)
+
+    def _refuse_other_root(self, dispatcher: Dispatcher) -> None:
+        if dispatcher is not self._shop.dispatcher:
+            raise ConfigurationError(
+                "this NeonPay serves another dispatcher: make one with neonpay_router(...) for each dispatcher"
+            )
+
+    async def setup(self) -> None:
+        """Do what start-up does, for programs that want to; needs no call and may be repeated."""
+        await self._installation.check()
+
+    def as_(self, bot: Bot) -> NeonPay:
+        """Return this service acting for one bot: the same catalog, ledger and handlers."""
+        self._shop.meet(bot)
+        view = copy.copy(self)
+        view._bot = bot
+        return view
+
+    def _acting(self, bot: Bot | None) -> Bot:
+        return self._shop.bot(bot or self._bot)
+
+    # The catalog
+
+    def create_payment_stage(self, stage_id: str, stage: PaymentStage, replace: bool = False) -> None:
+        """Add a stage to the catalog of this process.
+
+        Re-pricing leaves issued invoices at their amount.
+
+        :raises ValidationError: for a bad id, something that is no stage, or an id in use without ``replace``.
+        """
+        self._shop.catalog.add(stage_id, stage, replace=replace)
+
+    def get_payment_stage(self, stage_id: str) -> PaymentStage | None:
+        """Return a stage of this process; what a loader knows is not asked for."""
+        return self._shop.catalog.known(stage_id)
+
+    def list_payment_stages(self) -> dict[str, PaymentStage]:
+        """Return a copy of the stages of this process, in the order in which they were added."""
+        return self._shop.catalog.all()
+
+    def remove_payment_stage(self, stage_id: str) -> bool:
+        """Stop selling a stage: checkouts of it are declined, payments already made are still delivered."""
+        return self._shop.catalog.remove(stage_id)
+
+    # Selling
+
+    async def send_payment(
+        self,
+        user_id: int | None,
+        stage_id: str,
+        *,
+        chat_id: int | str | None = None,
+        amount: int | None = None,
+        metadata: dict[str, Any] | None = None,
+        key: str | None = None,
+        single_use: bool = False,
+        track: bool = False,
+        expires_in: float | None = None,
+        buyer_only: bool | None = None,
+        bot: Bot | None = None,
+        **send_invoice_options: Any,
+    ) -> Message:
+        """Send an invoice message.
+
+        :param user_id: the buyer; ``None``, with ``chat_id``, sells to whoever pays.
+        :param chat_id: where to show it; the buyer's private chat when omitted.
+        :param amount: whole Stars, for a stage without a price.
+        :param metadata: comes back in the payment, over the stage's ``payload``; at most 8192 bytes of JSON.
+        :param key: makes the call idempotent: the same key gives the same invoice, and its message is sent once.
+        :param single_use: accept one payment only; a second one, if it slips through, is refunded.
+        :param track: store the invoice, so that ``invoice_status`` and ``cancel_invoice`` know it.
+        :param expires_in: seconds; without it a stored invoice expires after 30 days, a plain one never.
+        :param buyer_only: whether only ``user_id`` may pay; by default so wherever others see the invoice.
+        :param bot: which bot sells; needed only outside handlers when several are known.
+        :param send_invoice_options: further parameters of Bot API ``sendInvoice``; a keyboard gets its Pay button.
+        :raises StageNotFoundError: for a stage that is not in the catalog.
+        :raises InvoiceError: when Telegram refuses, the stage is not on sale, or the key was used otherwise.
+        :raises ValidationError: naming the parameter, its limit and the value.
+        """
+        acting = self._acting(bot)
+        check_user_id("user_id", user_id)
+        chat = user_id if chat_id is None else chat_id
+        if chat is None:
+            raise ValidationError("user_id", "may be None only with chat_id=", None)
+        if isinstance(chat, bool) or not isinstance(chat, (int, str)):
+            raise ValidationError("chat_id", "must be a chat id (int) or a @username (str)", chat)
+        bound = (user_id is not None and chat != user_id) if buyer_only is None else buyer_only
+        offer = Offer(stage_id, user_id, bound, amount, metadata, key, single_use, track, expires_in)
+        return await self._seller.send(acting, chat, offer, send_invoice_options)
+
+    async def answer_payment(
+        self,
+        event: Message | CallbackQuery,
+        stage_id: str,
+        *,
+        amount: int | None = None,
+        metadata: dict[str, Any] | None = None,
+        key: str | None = None,
+        single_use: bool = False,
+        track: bool = False,
+        expires_in: float | None = None,
+        buyer_only: bool | None = None,
+        bot: Bot | None = None,
+        **send_invoice_options: Any,
+    ) -> Message:
+        """Send an invoice to where a message or a tap came from, as aiogram's ``Message.answer_invoice`` does.
+
+        Buyer, chat and topic come from the event; in a group only that buyer may pay, unless ``buyer_only=False``.
+        Parameters and errors are those of :meth:`send_payment`.
+        """
+        acting = self._acting(bot or event.bot)
+        place = place_of(event)
+        bound = (place.buyer is not None and not place.private) if buyer_only is None else buyer_only
+        offer = Offer(stage_id, place.buyer, bound, amount, metadata, key, single_use, track, expires_in)
+        language = event.from_user.language_code if event.from_user is not None else None
+        options = {**place.options(), **send_invoice_options}
+        return await self._seller.send(acting, place.chat_id, offer, options, language)
+
+    async def create_link(
+        self,
+        stage_id: str,
+        *,
+        user_id: int | None = None,
+        amount: int | None = None,
+        metadata: dict[str, Any] | None = None,
+        key: str | None = None,
+        single_use: bool = False,
+        track: bool = False,
+        expires_in: float | None = None,
+        buyer_only: bool | None = None,
+        bot: Bot | None = None,
+        **create_invoice_link_options: Any,
+    ) -> InvoiceLink:
+        """Return the address of an invoice (Bot API ``createInvoiceLink``), a ``str`` with ``invoice_id``.
+
+        :param user_id: the buyer; a link can be passed on, so by default only they may pay. ``None``: anybody.
+
+        The other parameters and errors are those of :meth:`send_payment`.
+        """
+        acting = self._acting(bot)
+        bound = (user_id is not None) if buyer_only is None else buyer_only
+        offer = Offer(stage_id, user_id, bound, amount, metadata, key, single_use, track, expires_in)
+        url, invoice_id = await self._seller.link(acting, offer, create_invoice_link_options)
+        return InvoiceLink(url, invoice_id)
+
+    async def create_inline_result(
+        self,
+        stage_id: str,
+        *,
+        id: str | None = None,
+        user_id: int | None = None,
+        amount: int | None = None,
+        metadata: dict[str, Any] | None = None,
+        single_use: bool = False,
+        track: bool = False,
+        expires_in: float | None = None,
+        bot: Bot | None = None,
+        **article_options: Any,
+    ) -> InlineQueryResultArticle:
+        """Return an inline-mode result whose message is an invoice, for ``InlineQuery.answer``.
+
+        :param id: the result's id, 1-64 bytes; the invoice's own when omitted.
+        :param user_id: the only user who may pay; whoever sees the message when omitted.
+        :param article_options: further fields of Bot API ``InlineQueryResultArticle``.
+
+        The other parameters and errors are those of :meth:`send_payment`.
+        """
+        acting = self._acting(bot)
+        offer = Offer(stage_id, user_id, user_id is not None, amount, metadata, None, single_use, track, expires_in)
+        return await self._seller.inline_result(acting, offer, id, article_options)
+
+    # Stored invoices
+
+    async def cancel_invoice(
+        self, invoice_id: str | None = None, *, key: str | None = None, bot: Bot | None = None
+    ) -> bool:
+        """Cancel a stored invoice: its checkouts are declined from now on.
+
+        :return: ``False`` when it was paid or cancelled before.
+        :raises InvoiceError: for an invoice that is not stored, naming the option to add.
+        """
+        return await self._tracker.cancel(self._acting(bot), invoice_id, key)
+
+    async def invoice_status(
+        self,
+        invoice_id: str | None = None,
+        *,
+        key: str | None = None,
+        user_id: int | None = None,
+        bot: Bot | None = None,
+    ) -> InvoiceStatus:
+        """Return what became of a stored invoice: the word to trust, for Mini Apps and web pages.
+
+        :param user_id: ask for this user's payment of an invoice that several may pay.
+        :raises InvoiceError: for an invoice that is not stored, naming the option to add.
+        """
+        return await self._tracker.status(self._acting(bot), invoice_id, key, user_id)
+
+    # Records
+
+    async def get_payment(
+        self, payment_id: str, *, user_id: int | None = None, bot: Bot | None = None
+    ) -> PaymentResult | None:
+        """Return a payment by its ``transaction_id`` or its ``reference``, or ``None``.
+
+        :param user_id: the buyer, if known; a charge id is found faster with it.
+        """
+        found = await self._shop.charges.find(self._acting(bot).id, payment_id, user_id)
+        return None if found is None else await self._payment(found[1], found[0].name)
+
+    async def history(
+        self, user_id: int, *, limit: int = 20, offset: int = 0, bot: Bot | None = None
+    ) -> list[PaymentResult]:
+        """Return a buyer's payments, newest first.
+
+        :param limit: 1-100 payments of the page.
+        :param offset: how many newer ones to skip.
+        """
+        check_user_id("user_id", user_id)
+        _check_page(limit, offset)
+        records = await self._shop.charges.history(self._acting(bot).id, user_id, limit=limit, offset=offset)
+        return [await self._payment(record) for record in records]
+
+    async def stuck_payments(self, *, limit: int = 100, bot: Bot | None = None) -> list[PaymentResult]:
+        """Return payments that wait for a person, oldest first: unmatched ones, and deliveries that cannot go on."""
+        _check_page(limit, 0)
+        records = await self._shop.charges.waiting(self._acting(bot).id, limit=limit)
+        return [await self._payment(record) for record in records]
+
+    async def refund(
+        self, payment_id: str, reason: str | None = None, *, user_id: int | None = None, bot: Bot | None = None
+    ) -> PaymentResult:
+        """Give all Stars of a payment back; asking twice gives one refund.
+
+        :param payment_id: its ``transaction_id`` or ``reference``.
+        :param reason: kept in the ledger.
+        :param user_id: the buyer, for a charge that the ledger does not know; the result's amount is then 0.
+        :return: the payment, REFUNDED.
+        :raises PaymentNotFoundError: when the ledger does not know it and no ``user_id`` is given.
+        :raises RefundError: when Telegram refuses or cannot be reached.
+        """
+        if not isinstance(payment_id, str) or not payment_id:
+            raise ValidationError("payment_id", "must be a transaction_id or a reference", payment_id)
+        check_user_id("user_id", user_id)
+        return await self._installation.refunds.refund(self._acting(bot), payment_id, reason, user_id)
+
+    async def _payment(self, record: dict[str, Any], reference: str | None = None) -> PaymentResult:
+        stage_id = record.get("stage")
+        stage = None if stage_id is None else await self._shop.catalog.get(stage_id)
+        return payment_of(record, reference or reference_of(record["charge"], record["user"]), stage)
+
+    def get_stats(self) -> dict[str, Any]:
+        """Return figures of this process: ``total_stages``, ``registered_callbacks``, ``setup_complete``."""
+        root = self._shop.dispatcher
+        routers = payment_routers(self if root is None else root)
+        return {
+            "total_stages": len(self._shop.catalog),
+            "registered_callbacks": sum(router.count_handlers() for router in routers),
+            "setup_complete": root is not None,
+        }
+
+
+NeonPayCore = NeonPay
+"""The name that NEONPAY's documents use."""
+
+
+def _root(router: Router) -> Router:
+    *_, root = router.chain_head
+    return root
+
+
+def _check_page(limit: int, offset: int) -> None:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 100:
+        raise ValidationError("limit", "must be 1-100", limit)
+    if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
+        raise ValidationError("offset", "must be 0 or more", offset)

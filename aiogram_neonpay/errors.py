@@ -1,0 +1,160 @@
+"""The tree of exceptions: what went wrong, with which object, and what to do next.
+
+::
+
+    NeonPayError
+    |-- ConfigurationError            the program is put together wrongly
+    |-- ValidationError               a value is outside a limit (also a ValueError)
+    |-- LedgerError                   the storage could not keep or find a record
+    |-- DeliveryError                 an attempt to deliver a paid charge failed
+    |-- RejectPayment                 raised by the bot: decline this checkout / refund this payment
+    `-- PaymentError                  a sale or a refund did not happen
+        |-- StageNotFoundError
+        |-- InvoiceError
+        |   |-- BuyerUnreachableError
+        |   |-- InvoiceNotFoundError
+        |   `-- IdempotencyError
+        |-- PaymentNotFoundError
+        `-- RefundError
+
+Messages never contain bot tokens, invoice payloads or keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "BuyerUnreachableError",
+    "ConfigurationError",
+    "DeliveryError",
+    "IdempotencyError",
+    "InvoiceError",
+    "InvoiceNotFoundError",
+    "LedgerError",
+    "NeonPayError",
+    "PaymentError",
+    "PaymentNotFoundError",
+    "RefundError",
+    "RejectPayment",
+    "StageNotFoundError",
+    "ValidationError",
+]
+
+
+class NeonPayError(Exception):
+    """Root of everything this package raises."""
+
+
+class ConfigurationError(NeonPayError):
+    """The program is put together in a way that cannot sell safely; the message names the line to change."""
+
+
+class ValidationError(NeonPayError, ValueError):
+    """A value is outside its limit.
+
+    :ivar field: name of the parameter, such as ``"title"``.
+    :ivar limit: the rule in words, with its unit.
+    :ivar value: what was given (never a secret).
+    """
+
+    def __init__(self, field: str, limit: str, value: Any) -> None:
+        self.field = field
+        self.limit = limit
+        self.value = value
+        shown = repr(value)
+        if len(shown) > 120:
+            shown = f"{shown[:117]}..."
+        super().__init__(f"{field}: {limit}; got {shown}")
+
+
+class LedgerError(NeonPayError):
+    """The storage failed or answered nonsense. Nothing was delivered; the update may be sent again."""
+
+
+class DeliveryError(NeonPayError):
+    """A paid message was stopped on its way to the handlers by a filter or a middleware of the bot.
+
+    The charge stays unsettled in the ledger, so a repeated update is delivered again.
+
+    :ivar reference: short reference of the charge.
+    """
+
+    def __init__(self, reference: str, message: str) -> None:
+        self.reference = reference
+        super().__init__(f"payment {reference}: {message}")
+
+
+class RejectPayment(NeonPayError):
+    """Raise it in a validator to decline a checkout, or in a payment handler to refund the payment.
+
+    :param reason: from a validator, the sentence the buyer sees (Bot API ``answerPreCheckoutQuery``,
+        parameter ``error_message``); from a handler, the reason written into the ledger.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class PaymentError(NeonPayError):
+    """A sale or a refund did not happen."""
+
+
+class StageNotFoundError(PaymentError):
+    """No stage with this id is in the catalog.
+
+    :ivar stage_id: the id that was asked for.
+    """
+
+    def __init__(self, stage_id: str) -> None:
+        self.stage_id = stage_id
+        super().__init__(
+            f"stage {stage_id!r} is not in the catalog: pass it to neonpay_router({{...}}) "
+            f"or add it with create_payment_stage({stage_id!r}, PaymentStage(...))"
+        )
+
+
+class InvoiceError(PaymentError):
+    """An invoice could not be made, sent, found or cancelled.
+
+    :ivar retry_after: seconds to wait before trying again when Telegram asked for it, else ``None``.
+    """
+
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
+
+
+class BuyerUnreachableError(InvoiceError):
+    """Telegram refuses to deliver to this chat: the user blocked the bot or never started it."""
+
+
+class InvoiceNotFoundError(InvoiceError):
+    """No stored invoice has this id or key, or it expired and was forgotten."""
+
+
+class IdempotencyError(InvoiceError):
+    """The ``key=`` was used before with other content."""
+
+
+class PaymentNotFoundError(PaymentError):
+    """The ledger holds no payment under this charge id or reference."""
+
+    def __init__(self, payment_id: str) -> None:
+        self.payment_id = payment_id
+        super().__init__(
+            f"no payment {payment_id[:40]!r} in the ledger of this bot: pass its transaction_id or reference, "
+            "and user_id= for a charge that was made before the plugin came"
+        )
+
+
+class RefundError(PaymentError):
+    """Telegram did not refund.
+
+    :ivar retry_after: seconds to wait before trying again when Telegram asked for it, else ``None``.
+    """
+
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)

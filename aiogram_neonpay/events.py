@@ -1,0 +1,117 @@
+"""The typed events that payment handlers receive."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiogram import Bot
+from aiogram.exceptions import TelegramAPIError
+from aiogram.types import Message, User
+
+from aiogram_neonpay.models import PaymentResult
+from aiogram_neonpay.stages import PaymentStage
+
+__all__ = [
+    "AnyEvent",
+    "CheckoutDeclined",
+    "PaymentCompleted",
+    "PaymentEvent",
+    "PaymentRefunded",
+    "PaymentUnmatched",
+]
+
+logger = logging.getLogger("aiogram_neonpay")
+
+
+async def answer(bot: Bot, chat_id: int, about: str, text: str, options: dict[str, Any]) -> Message | None:
+    """Send a message that must not fail what it belongs to: a refusal by Telegram is logged and gives ``None``."""
+    try:
+        return await bot.send_message(chat_id, text, **options)
+    except TelegramAPIError as error:
+        logger.warning("%s: the answer to chat %s was not sent (%s)", about, chat_id, type(error).__name__)
+        return None
+
+
+@dataclass(frozen=True)
+class PaymentEvent(PaymentResult):
+    """A payment with the bot it belongs to; every field of :class:`PaymentResult` is its own.
+
+    :ivar bot: the bot that was paid.
+    :ivar message: the service message behind the event, or ``None`` when there was none.
+    """
+
+    bot: Bot = field(kw_only=True, repr=False, compare=False)
+    message: Message | None = field(default=None, kw_only=True, repr=False, compare=False)
+
+    @property
+    def payment(self) -> PaymentResult:
+        """The payment without the bot, safe to keep."""
+        return PaymentResult(**{name: getattr(self, name) for name in PaymentResult.__dataclass_fields__})
+
+    async def answer(self, text: str, **options: Any) -> Message | None:
+        """Write to the buyer's private chat (Bot API ``sendMessage``; ``options`` are its parameters).
+
+        It never fails a delivery: a buyer who cannot be reached is logged and gives ``None``.
+        """
+        return await answer(self.bot, self.user_id, f"payment {self.reference}", text, options)
+
+
+@dataclass(frozen=True)
+class PaymentCompleted(PaymentEvent):
+    """A charge to deliver. Handlers run at least once each; :attr:`attempt` tells which run this is."""
+
+
+@dataclass(frozen=True)
+class PaymentRefunded(PaymentEvent):
+    """A charge whose Stars went back, by the bot or from elsewhere; :attr:`status` is REFUNDED."""
+
+
+@dataclass(frozen=True)
+class PaymentUnmatched(PaymentEvent):
+    """A charge that could not be matched to a delivery; it is kept, listed and waits for a person.
+
+    :ivar reason: ``"no_handler"`` (nothing in the bot heard it), or ``"bad_token"`` (its payload claims to be ours,
+        but no key of this bot signed it).
+    """
+
+    reason: str = field(default="no_handler", kw_only=True)
+
+
+@dataclass(frozen=True)
+class CheckoutDeclined:
+    """A checkout of one of our invoices that was declined; no Star moved.
+
+    :ivar user: who wanted to pay.
+    :ivar reason: a stable code: ``bad_token``, ``wrong_currency``, ``wrong_amount``, ``wrong_buyer``, ``expired``,
+        ``stage_not_found``, ``not_on_sale``, ``cancelled``, ``already_paid``, ``rejected`` (a validator),
+        ``check_failed`` (a validator raised something else), ``interrupted`` (the bot stopped the query on its way)
+        or ``too_slow`` (the deadline came first).
+    :ivar text: the sentence the buyer saw.
+    :ivar stage_id: what was to be sold, when the payload could be read.
+    """
+
+    bot: Bot = field(repr=False, compare=False)
+    user: User
+    reason: str
+    text: str
+    amount: int
+    currency: str
+    stage_id: str | None = None
+    stage: PaymentStage | None = None
+    invoice_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def user_id(self) -> int:
+        """Who wanted to pay."""
+        return self.user.id
+
+    async def answer(self, text: str, **options: Any) -> Message | None:
+        """Write to the buyer's private chat; a buyer who cannot be reached is logged and gives ``None``."""
+        return await answer(self.bot, self.user_id, f"declined checkout of {self.stage_id}", text, options)
+
+
+AnyEvent = PaymentEvent | CheckoutDeclined

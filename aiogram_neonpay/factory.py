@@ -1,0 +1,90 @@
+"""The two ways to make a :class:`NeonPay`: as a router, and as NEONPAY's documents do it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from aiogram import Bot, Router
+from aiogram.fsm.storage.base import BaseStorage
+
+from aiogram_neonpay.core import NeonPay
+from aiogram_neonpay.delivery import Propagate
+from aiogram_neonpay.errors import ConfigurationError
+from aiogram_neonpay.shop import Clock
+from aiogram_neonpay.stages import StageSource
+
+__all__ = ["create_neonpay", "neonpay_router"]
+
+
+def neonpay_router(
+    stages: StageSource = None,
+    *,
+    bot: Bot | None = None,
+    storage: BaseStorage | None = None,
+    secret: str | None = None,
+    previous_secrets: Sequence[str] = (),
+    clock: Clock | None = None,
+    texts: Mapping[str, Mapping[str, str]] | None = None,
+    propagate: Propagate = "unhandled",
+) -> NeonPay:
+    """Return a router that sells; ``dp.include_router(pay)`` installs it.
+
+    :param stages: what is sold, by id (1-64 ASCII letters, digits, ``_ - .``), or an async function
+        ``(stage_id) -> PaymentStage | None`` for a catalog kept elsewhere.
+    :param bot: a bot to act for before its first update, such as in a process without a dispatcher.
+    :param storage: where payments are kept; the dispatcher's FSM storage when omitted.
+    :param secret: signs invoices, at least 16 characters; a key derived from the bot's token when omitted. With it,
+        invoices survive a change of the token.
+    :param previous_secrets: earlier secrets, or earlier tokens of the bot, whose invoices are still accepted.
+    :param clock: gives the present as Unix seconds; ``time.time`` when omitted.
+    :param texts: sentences to replace, by language code and key; see :mod:`aiogram_neonpay.texts`.
+    :param propagate: ``"unhandled"`` gives plain message handlers the payments that no typed handler took,
+        ``"always"`` all of them.
+    :raises ConfigurationError: when ``stages`` or ``storage`` are of the wrong kind.
+    :raises ValidationError: for a bad stage id or secret.
+    """
+    return NeonPay(
+        stages,
+        bot=bot,
+        storage=storage,
+        secret=secret,
+        previous_secrets=previous_secrets,
+        clock=clock,
+        texts=texts,
+        propagate=propagate,
+    )
+
+
+def create_neonpay(
+    bot_instance: Bot,
+    thank_you_message: str | Router | None = None,
+    dispatcher: Router | None = None,
+    *,
+    stages: StageSource = None,
+    storage: BaseStorage | None = None,
+    enable_logging: bool = True,
+    max_stages: int = 100,
+) -> NeonPay:
+    """Return a :class:`NeonPay` in the manner of NEONPAY's documents, included in the dispatcher if one is given.
+
+    :param bot_instance: an aiogram ``Bot``.
+    :param thank_you_message: a text that every buyer gets once a payment was delivered; none when omitted. Their README
+        passes the dispatcher here, so a router is taken for it.
+    :param dispatcher: the dispatcher, or a router below it; without it call ``dp.include_router(neonpay)`` yourself.
+    :param enable_logging: ``False`` silences the logger ``aiogram_neonpay`` below errors.
+    :param max_stages: how many stages the catalog may hold.
+    :raises ConfigurationError: for a bot of another library.
+    """
+    if not isinstance(bot_instance, Bot):
+        raise ConfigurationError(
+            f"create_neonpay needs an aiogram Bot, not {type(bot_instance).__module__}.{type(bot_instance).__name__}"
+        )
+    if isinstance(thank_you_message, Router):
+        thank_you_message, dispatcher = None, thank_you_message
+    if not enable_logging:
+        logging.getLogger("aiogram_neonpay").setLevel(logging.ERROR)
+    pay = NeonPay(stages, bot=bot_instance, storage=storage, thank_you_message=thank_you_message, max_stages=max_stages)
+    if dispatcher is not None:
+        dispatcher.include_router(pay)
+    return pay

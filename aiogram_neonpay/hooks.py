@@ -1,0 +1,290 @@
+"""What the plugin puts on the root router, and why each piece sits where it does.
+
+========================================  ================================================================
+``update`` outer, after aiogram's user    sees every update before FSM, its lock and the bot's middlewares
+context: :class:`UpdateHook`              can drop it: records payments, starts checkout deadlines
+``message`` handler 0:                    after all of the bot's root middlewares: typed handlers
+:class:`PaymentGate`
+``message`` inner 0:                      keeps plain handlers that are not meant for payments away from
+:class:`PlainHandlerJudge`                them, and sees what the others do
+``message`` outer, last: :class:`LastEar`  lets listeners hear what no handler took
+``pre_checkout_query`` handler 0          decides checkouts of ours before any handler of the bot
+``callback_query`` handler 0              answers taps on our keyboards
+events isolation                          lets checkouts of ours pass its lock
+========================================  ================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from contextvars import ContextVar
+from typing import Any
+
+from aiogram import Dispatcher, Router
+from aiogram.dispatcher.event.bases import UNHANDLED, CancelHandler, SkipHandler
+from aiogram.dispatcher.event.handler import HandlerObject
+from aiogram.dispatcher.event.telegram import TelegramEventObserver
+from aiogram.dispatcher.middlewares.manager import MiddlewareManager
+from aiogram.dispatcher.middlewares.user_context import UserContextMiddleware
+from aiogram.fsm.storage.base import BaseEventIsolation, StorageKey
+from aiogram.types import Message, TelegramObject
+
+from aiogram_neonpay.attempts import ATTEMPT, PLAIN, TYPED, Attempt
+from aiogram_neonpay.observers import middlewares_of, wrap
+
+__all__ = ["Gate", "LastEar", "MessageHooks", "PassingIsolation", "place_first", "stepping_round_isolation"]
+
+Next = Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]]
+
+stepping_round_isolation: ContextVar[bool] = ContextVar("neonpay_stepping_round_isolation", default=False)
+"""Set while a checkout of ours is on its way: an answer that waits for a lock comes too late."""
+
+
+class PassingIsolation(BaseEventIsolation):
+    """The bot's own events isolation, whose lock checkouts of ours do not wait for."""
+
+    def __init__(self, isolation: BaseEventIsolation) -> None:
+        self.isolation = isolation
+
+    def lock(self, key: StorageKey) -> AbstractAsyncContextManager[None]:  # type: ignore[override]
+        """Return the lock of the bot's isolation, or one that is always free."""
+        if stepping_round_isolation.get():
+            return nullcontext()
+        return self.isolation.lock(key)
+
+    async def close(self) -> None:
+        """Close the bot's isolation."""
+        await self.isolation.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.isolation, name)
+
+
+def place_first(observer: TelegramEventObserver, handler: HandlerObject) -> None:
+    """Make a handler the first of an observer, wherever it is now."""
+    handlers = observer.handlers
+    if not handlers or handlers[0] is not handler:
+        if handler in handlers:
+            handlers.remove(handler)
+        handlers.insert(0, handler)
+
+
+def place_middleware(manager: MiddlewareManager, middleware: Any, index: int) -> None:
+    """Put a middleware at a place among the others, with the manager's own ``register`` and ``unregister``."""
+    others = [item for item in manager[:] if item is not middleware]
+    index = len(others) if index < 0 else index
+    wanted = [*others[:index], middleware, *others[index:]]
+    if manager[:] == wanted:
+        return
+    for item in manager[:]:
+        manager.unregister(item)
+    for item in wanted:
+        manager.register(item)
+
+
+class Gate(HandlerObject):
+    """A handler that stands first and is passed by without a filter, a thread or a copy of the data.
+
+    :param key: it takes the updates whose data carry this key.
+    """
+
+    __hash__ = object.__hash__
+
+    def __init__(self, take: Callable[..., Awaitable[Any]], key: str) -> None:
+        super().__init__(callback=take)
+        self.key = key
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    async def check(self, *args: Any, **kwargs: Any) -> tuple[bool, dict[str, Any]]:
+        """Tell whether the update is one of ours."""
+        return self.key in kwargs, kwargs
+
+
+class PaymentGate(Gate):
+    """Handler 0 of an observer of messages: where typed handlers take payments."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(self._take, ATTEMPT)
+        self._name = name
+
+    async def check(self, *args: Any, **kwargs: Any) -> tuple[bool, dict[str, Any]]:
+        """Take the message if a typed handler might; else leave the bot's inner middlewares to the plain handler.
+
+        They are entered once per handler. Entering them here for nothing would cost a throttle its one free pass,
+        and would end a session around listeners with :class:`SkipHandler`.
+        """
+        attempt: Attempt | None = kwargs.get(ATTEMPT)
+        if attempt is None:
+            return False, kwargs
+        attempt.reached = True
+        if not attempt.plain:
+            return True, kwargs
+        return not attempt.before_plain and (TYPED in attempt.done or bool(attempt.candidates)), kwargs
+
+    async def _take(self, message: Message, **data: Any) -> None:
+        attempt: Attempt = data[ATTEMPT]
+        if await attempt.run_typed(message, self._name, data):
+            await attempt.run_listeners(message, self._name, data)
+        elif attempt.plain:
+            raise SkipHandler
+
+
+class PlainHandlerJudge:
+    """Inner middleware 0 of an observer of messages: lets only handlers that are meant for payments have them."""
+
+    def __init__(self, root: Router, name: str, gate: PaymentGate) -> None:
+        self._root = root
+        self._name = name
+        self._gate = gate
+
+    def __call__(self, handler: Next, event: TelegramObject, data: dict[str, Any]) -> Awaitable[Any]:
+        """Pass what carries no payment, at no cost."""
+        if ATTEMPT not in data or data["handler"] is self._gate:
+            return handler(event, data)
+        return self._judge(event, data)
+
+    async def _judge(self, event: TelegramObject, data: dict[str, Any]) -> Any:
+        attempt: Attempt = data[ATTEMPT]
+        handler: HandlerObject = data["handler"]
+        router: Router = data["event_router"]
+        if not attempt.plain or not await self._is_meant(handler, router, event, data):
+            raise SkipHandler
+        attempt.entered = True
+
+        async def call(event: TelegramObject, data: dict[str, Any]) -> Any:
+            if PLAIN in attempt.done:
+                return None
+            try:
+                result = await handler.call(event, **data)
+            except (SkipHandler, CancelHandler):
+                raise
+            except Exception as error:
+                attempt.error = error
+                raise
+            if result is not UNHANDLED:
+                attempt.succeeded.add(PLAIN)
+            return result
+
+        async def below_root(event: TelegramObject, data: dict[str, Any]) -> Any:
+            await run_ears(attempt, event, self._name, data)
+            return await wrap(middlewares_of(router, self._name, below=self._root), call)(event, data)
+
+        # The chain that aiogram would call next, with the handler's real outcome seen from inside it: a middleware
+        # of the bot may swallow what the handler raises, or never call it.
+        around = [item for item in middlewares_of(self._root, self._name) if item is not self]
+        return await wrap(around, below_root)(event, data)
+
+    async def _is_meant(
+        self, handler: HandlerObject, router: Router, event: TelegramObject, data: dict[str, Any]
+    ) -> bool:
+        """Whether a handler matched because of the payment: it asks for it, or refuses the message without it."""
+        if "payment" in handler.params:
+            return True
+        bare = event.model_copy(update={"successful_payment": None, "refunded_payment": None})
+        context = {key: value for key, value in data.items() if key not in ("payment", "stage", ATTEMPT)}
+        try:
+            for item in reversed(tuple(router.chain_head)):
+                observer = item.observers.get(self._name)
+                if observer is not None:
+                    passed, context = await observer.check_root_filters(bare, **context)
+                    if not passed:
+                        return True
+            for condition in handler.filters or ():
+                if condition.magic is not None:
+                    result = condition.magic.resolve(bare)
+                else:
+                    result = await condition.call(bare, **context)
+                if not result:
+                    return True
+                if isinstance(result, dict):
+                    context.update(result)
+        except Exception:
+            # A filter that cannot do without the payment refuses the message without it.
+            return True
+        return False
+
+
+class LastEar:
+    """Outer middleware, last, of an observer of messages: listeners hear what no handler took."""
+
+    def __init__(self, root: Router, name: str, gate: PaymentGate) -> None:
+        self._root = root
+        self._name = name
+        self._gate = gate
+
+    def __call__(self, handler: Next, event: TelegramObject, data: dict[str, Any]) -> Awaitable[Any]:
+        """Pass what carries no payment, at no cost."""
+        if ATTEMPT not in data:
+            return handler(event, data)
+        return self._after(handler, event, data)
+
+    async def _after(self, handler: Next, event: TelegramObject, data: dict[str, Any]) -> Any:
+        attempt: Attempt = data[ATTEMPT]
+        response = await handler(event, data)
+        waiting = attempt.has_listeners() or (attempt.before_plain and bool(attempt.candidates))
+        if response is not UNHANDLED or not attempt.reached or not attempt.plain or not waiting:
+            return response
+
+        async def hear(event: TelegramObject, data: dict[str, Any]) -> Any:
+            await run_ears(attempt, event, self._name, data)
+            return UNHANDLED
+
+        around = middlewares_of(self._root, self._name)
+        context = {**data, "event_router": self._root, "handler": self._gate}
+        return await wrap(around, hear)(event, context)
+
+
+async def run_ears(attempt: Attempt, event: TelegramObject, name: str, data: dict[str, Any]) -> None:
+    """Run what hears a payment before a plain handler does."""
+    if attempt.before_plain and TYPED not in attempt.succeeded:
+        await attempt.run_typed(event, name, data)
+    await attempt.run_listeners(event, name, data)
+
+
+class MessageHooks:
+    """The hooks on one of the root's observers of messages.
+
+    The gate always stands. The judge and the last ear stand only while a payment passes, so that ordinary messages do
+    not pay for them, and so that they come before and after whatever others registered meanwhile. aiogram reads the
+    lists of middlewares without letting go of the event loop; the list of handlers it walks across waiting, which is
+    why the gate must not come and go.
+    """
+
+    def __init__(self, root: Router, name: str) -> None:
+        self._observer = root.observers[name]
+        self._gate = PaymentGate(name)
+        self._judge = PlainHandlerJudge(root, name, self._gate)
+        self._last = LastEar(root, name, self._gate)
+        self._passing = 0
+
+    def place_gate(self) -> None:
+        """Make the gate the first handler."""
+        place_first(self._observer, self._gate)
+
+    def __enter__(self) -> None:
+        """Let a payment pass: put the hooks up, or back in their places."""
+        self._passing += 1
+        self.place_gate()
+        inner, outer = self._observer.middleware, self._observer.outer_middleware
+        if not inner or inner[0] is not self._judge:
+            place_middleware(inner, self._judge, 0)
+        if not outer or outer[-1] is not self._last:
+            place_middleware(outer, self._last, -1)
+
+    def __exit__(self, *_: object) -> None:
+        """Take the hooks down when no other payment is passing."""
+        self._passing -= 1
+        if not self._passing:
+            self._observer.middleware.unregister(self._judge)
+            self._observer.outer_middleware.unregister(self._last)
+
+
+def place_update_hook(dispatcher: Dispatcher, hook: Any) -> None:
+    """Put the update hook directly after aiogram's user context, before FSM and everything of the bot."""
+    manager = dispatcher.update.outer_middleware
+    others = [item for item in manager[:] if item is not hook]
+    index = next((at for at, item in enumerate(others) if isinstance(item, UserContextMiddleware)), -1)
+    place_middleware(manager, hook, index + 1)

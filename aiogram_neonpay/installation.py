@@ -1,0 +1,179 @@
+"""Puts the plugin on a dispatcher, keeps it in place, and takes it through start-up and shutdown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiogram import Bot, Dispatcher, Router
+from aiogram.dispatcher.event.handler import HandlerObject
+from aiogram.types import Update
+
+from aiogram_neonpay.attempts import ATTEMPT
+from aiogram_neonpay.checkout import CHECKOUT, Cashier
+from aiogram_neonpay.delivery import Delivery, Propagate
+from aiogram_neonpay.errors import ConfigurationError
+from aiogram_neonpay.feed import Feed
+from aiogram_neonpay.hooks import Gate, MessageHooks, Next, PassingIsolation, place_first, place_update_hook
+from aiogram_neonpay.invoices import Seller
+from aiogram_neonpay.ledger import FSMEngine
+from aiogram_neonpay.payload import looks_ours
+from aiogram_neonpay.refunds import CLAIM, Refunds
+from aiogram_neonpay.routers import payment_routers
+from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.taps import TapGate
+
+__all__ = ["Installation"]
+
+logger = logging.getLogger("aiogram_neonpay")
+
+
+class UpdateHook:
+    """Outer middleware of all updates: the first to see a payment, a refund or a checkout, and the last."""
+
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self._shop = installation.shop
+
+    def __call__(self, handler: Next, event: Update, data: dict[str, Any]) -> Awaitable[Any]:
+        """Record and carry what is ours; let everything else pass, at no cost while there is only one bot."""
+        message = event.message
+        if message is not None:
+            if message.successful_payment is not None or message.refunded_payment is not None or ATTEMPT in data:
+                return self._in_hand(self.installation.on_payment_message, handler, event, data)
+        elif event.pre_checkout_query is not None:
+            if looks_ours(event.pre_checkout_query.invoice_payload):
+                return self._in_hand(self.installation.cashier.on_query, handler, event, data)
+        elif event.business_message is not None:
+            message = event.business_message
+            if message.successful_payment is not None or message.refunded_payment is not None:
+                return self._in_hand(self.installation.on_payment_message, handler, event, data)
+        if self._shop.only_bot is data["bot"]:
+            return handler(event, data)
+        return self._in_hand(_pass_on, handler, event, data)
+
+    async def _in_hand(
+        self,
+        carry: Callable[[Next, Update, dict[str, Any]], Awaitable[Any]],
+        handler: Next,
+        update: Update,
+        data: dict[str, Any],
+    ) -> Any:
+        undo = self._shop.take_in_hand(data["bot"])
+        try:
+            return await carry(handler, update, data)
+        finally:
+            undo()
+
+
+async def _pass_on(handler: Next, update: Update, data: dict[str, Any]) -> Any:
+    return await handler(update, data)
+
+
+class Installation:
+    """The plugin on one dispatcher."""
+
+    def __init__(self, pay: Router, shop: Shop, seller: Seller, propagate: Propagate, thanks: str | None) -> None:
+        self._pay = pay
+        self.shop = shop
+        self.feed = Feed()
+        self.refunds = Refunds(shop, self.feed)
+        self.delivery = Delivery(shop, self.feed, self.refunds, propagate, thanks)
+        self.cashier = Cashier(shop, self.feed, self.delivery.tell)
+        self._update_hook = UpdateHook(self)
+        self._checkout_gate = Gate(self.cashier.decide, CHECKOUT)
+        self._tap_gate = TapGate(shop, seller)
+        self._message_hooks: dict[str, MessageHooks] = {}
+
+    def refuse_second(self, dispatcher: Dispatcher) -> None:
+        """Refuse to stand beside another one.
+
+        :raises ConfigurationError: when the dispatcher has a NeonPay already.
+        """
+        for item in dispatcher.update.outer_middleware:
+            if isinstance(item, UpdateHook) and item.installation is not self:
+                raise ConfigurationError(
+                    "this dispatcher has a NeonPay already: put all stages into one, and use PaymentRouter for "
+                    "payment handlers in other modules"
+                )
+
+    def install(self, dispatcher: Dispatcher) -> None:
+        """Put every hook in its place; may be repeated.
+
+        :raises ConfigurationError: when the dispatcher has a NeonPay already.
+        """
+        self.refuse_second(dispatcher)
+        self.shop.dispatcher = dispatcher
+        dispatcher.workflow_data.setdefault("neonpay", self._pay)
+        place_update_hook(dispatcher, self._update_hook)
+        self._hooks_on("message").place_gate()
+        place_first(dispatcher.pre_checkout_query, self._checkout_gate)
+        place_first(dispatcher.callback_query, self._tap_gate)
+        if not isinstance(dispatcher.fsm.events_isolation, PassingIsolation):
+            dispatcher.fsm.events_isolation = PassingIsolation(dispatcher.fsm.events_isolation)
+        shutdown = dispatcher.shutdown.handlers
+        if not any(handler.callback == self.on_shutdown for handler in shutdown):
+            # First of all: the next one closes the storage.
+            shutdown.insert(0, HandlerObject(callback=self.on_shutdown))
+
+    def _hooks_on(self, name: str) -> MessageHooks:
+        hooks = self._message_hooks.get(name)
+        if hooks is None:
+            assert self.shop.dispatcher is not None
+            hooks = self._message_hooks[name] = MessageHooks(self.shop.dispatcher, name)
+        return hooks
+
+    async def on_payment_message(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
+        """Carry a message that tells of money."""
+        message = update.message or update.business_message
+        assert message is not None
+        with self._hooks_on("message" if message is update.message else "business_message"):
+            if CLAIM in data:
+                return await self.delivery.announce(data[CLAIM], handler, update, message, data)
+            if ATTEMPT in data:
+                return await self.delivery.carry_own(data[ATTEMPT], handler, update, data)
+            return await self.delivery.on_message(handler, update, message, data)
+
+    async def on_startup(self, bot: Bot | None = None, bots: tuple[Bot, ...] = (), **_: Any) -> None:
+        """Check the program before it sells; part of the dispatcher's start-up.
+
+        :raises ConfigurationError: for a storage that cannot keep payments, or a handler of a stage that is not sold.
+        """
+        for item in (*bots, bot):
+            if item is not None:
+                self.shop.meet(item)
+        await self.check()
+
+    async def check(self) -> None:
+        """Check the catalog, the handlers and the storage, and repeat the installation."""
+        dispatcher = self.shop.dispatcher
+        if dispatcher is None:
+            return
+        self.install(dispatcher)
+        if self.shop.catalog.is_static:
+            self._check_named_stages(dispatcher)
+        engine = self.shop.engine
+        if isinstance(engine, FSMEngine):
+            await engine.probe()
+        if not engine.durable:
+            logger.warning(
+                "payments are kept in memory: a restart forgets which were delivered, and other processes do not see "
+                "them. Give the dispatcher a durable storage, such as Dispatcher(storage=RedisStorage.from_url(...))"
+            )
+
+    def _check_named_stages(self, dispatcher: Dispatcher) -> None:
+        for router in payment_routers(dispatcher):
+            for observer in router.all_payment_observers():
+                for stage_id in observer.named_stages():
+                    if self.shop.catalog.known(stage_id) is None:
+                        raise ConfigurationError(
+                            f"a handler of {observer.event_name!r} names the stage {stage_id!r}, which is not in the "
+                            f"catalog: correct the id, or add the stage to neonpay_router({{...}})"
+                        )
+
+    async def on_shutdown(self, **_: Any) -> None:
+        """Finish what is on its way, before the storage is closed."""
+        await self.feed.drain()
+        if self.shop.is_open:
+            self.shop.charges.close()

@@ -1,0 +1,263 @@
+"""Making and sending invoices: messages, links and inline results, each with a signed payload."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiogram import Bot
+from aiogram.types import (
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    InlineQueryResultArticle,
+    InputInvoiceMessageContent,
+    LabeledPrice,
+    Message,
+)
+
+from aiogram_neonpay.errors import InvoiceError, StageNotFoundError, ValidationError
+from aiogram_neonpay.ledger.invoices import RETENTION
+from aiogram_neonpay.models import CURRENCY
+from aiogram_neonpay.payload import InvoiceToken, dump_metadata, metadata_room, new_invoice_id
+from aiogram_neonpay.sending import calling_telegram, send_once
+from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.stages import PaymentStage, check_metadata, check_stage_id
+
+__all__ = ["Offer", "Seller"]
+
+STORED_FOR = 30 * 86400
+"""Seconds after which a stored invoice expires unless ``expires_in`` says otherwise."""
+MAX_USER_ID = (1 << 52) - 1
+"""Telegram's identifiers have at most 52 significant bits (Bot API ``User``)."""
+TEN_YEARS = 10 * 365 * 86400
+MAX_KEY = 256
+"""Characters of an idempotency key. Ours."""
+
+_OURS = ("payload", "prices", "currency", "provider_token")
+_MESSAGE_OPTIONS = frozenset(inspect.signature(Bot.send_invoice).parameters) - {"self", "chat_id", *_OURS}
+_LINK_OPTIONS = frozenset(inspect.signature(Bot.create_invoice_link).parameters) - {"self", *_OURS}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a selling call asks for, before it becomes an invoice.
+
+    :ivar buyer: the user it is made for, or ``None`` for whoever pays.
+    :ivar bound: whether only that user may pay.
+    """
+
+    stage_id: str
+    buyer: int | None = None
+    bound: bool = False
+    amount: int | None = None
+    metadata: dict[str, Any] | None = None
+    key: str | None = None
+    single_use: bool = False
+    track: bool = False
+    expires_in: float | None = None
+
+    def __post_init__(self) -> None:
+        check_stage_id(self.stage_id)
+        check_user_id("user_id", self.buyer)
+        if self.bound and self.buyer is None:
+            raise ValidationError("buyer_only", "needs a user_id to bind the invoice to", True)
+        if self.key is not None and (not isinstance(self.key, str) or not 1 <= len(self.key) <= MAX_KEY):
+            raise ValidationError("key", f"must be a string of 1-{MAX_KEY} characters", self.key)
+        for name in ("single_use", "track"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValidationError(name, "must be True or False", getattr(self, name))
+        if self.expires_in is not None:
+            seconds = self.expires_in
+            if (
+                isinstance(seconds, bool)
+                or not isinstance(seconds, (int, float))
+                or not 1 <= seconds <= 10 * 365 * 86400
+            ):
+                raise ValidationError("expires_in", "must be 1 second to 10 years, in seconds", seconds)
+        object.__setattr__(self, "metadata", check_metadata("metadata", self.metadata))
+
+
+@dataclass(frozen=True)
+class Invoice:
+    """An offer turned into what Telegram is told."""
+
+    bot: Bot
+    stage: PaymentStage
+    token: InvoiceToken
+    payload: str
+    stored: dict[str, Any] | None
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what ``sendInvoice`` and ``createInvoiceLink`` have in common."""
+        return {
+            "title": self.stage.title,
+            "description": self.stage.description,
+            "payload": self.payload,
+            "currency": CURRENCY,
+            "prices": [LabeledPrice(label=self.stage.label, amount=self.token.amount)],
+            "photo_url": self.stage.photo_url,
+        }
+
+
+def check_user_id(name: str, value: object) -> None:
+    """Refuse what cannot be a user's id.
+
+    :raises ValidationError: unless it is ``None`` or a positive number of at most 52 bits.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_USER_ID:
+        raise ValidationError(name, "must be a positive user id (int, at most 52 bits)", value)
+
+
+class Seller:
+    """Makes invoices for the stages of one shop."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    async def send(
+        self, bot: Bot, chat_id: int | str, offer: Offer, options: dict[str, Any], language: str | None = None
+    ) -> Message:
+        """Send an invoice message (Bot API ``sendInvoice``)."""
+        _check_options("send_payment", options, _MESSAGE_OPTIONS)
+        markup = options.pop("reply_markup", None)
+        if markup is not None and not isinstance(markup, InlineKeyboardMarkup):
+            raise ValidationError("reply_markup", "must be an InlineKeyboardMarkup", type(markup).__name__)
+        invoice = await self._make(bot, offer, {"chat": chat_id, "kind": "message"})
+        if markup is not None:
+            amount = invoice.token.amount
+            label = self._shop.texts.get("pay_button", language, amount=amount)
+            options["reply_markup"] = _with_pay_button(markup, label)
+        if invoice.stage.start_parameter is not None:
+            options.setdefault("start_parameter", invoice.stage.start_parameter)
+        parameters = {**invoice.parameters(), **options}
+
+        async def deliver() -> Message:
+            with calling_telegram(f"the invoice of stage {offer.stage_id!r}"):
+                return await bot.send_invoice(chat_id, **parameters)
+
+        if offer.key is None:
+            return await deliver()
+        return await send_once(self._shop.invoices, bot, invoice.token.invoice_id, deliver)
+
+    async def link(self, bot: Bot, offer: Offer, options: dict[str, Any]) -> tuple[str, str]:
+        """Make an invoice link (Bot API ``createInvoiceLink``) and return it with the invoice's id."""
+        _check_options("create_link", options, _LINK_OPTIONS)
+        invoice = await self._make(bot, offer, {"kind": "link"})
+        invoice_id = invoice.token.invoice_id
+        if invoice.stored is not None and "link" in invoice.stored:
+            return invoice.stored["link"], invoice_id
+        with calling_telegram(f"the invoice link of stage {offer.stage_id!r}"):
+            url = await bot.create_invoice_link(**{**invoice.parameters(), **options})
+        if offer.key is not None:
+            kept = await self._shop.invoices.change(
+                bot.id, invoice_id, lambda known: None if "link" in known else {"link": url}
+            )
+            url = url if kept is None else kept["link"]
+        return url, invoice_id
+
+    async def inline_result(
+        self, bot: Bot, offer: Offer, result_id: str | None, options: dict[str, Any]
+    ) -> InlineQueryResultArticle:
+        """Make an inline-mode result whose message is an invoice (Bot API ``InputInvoiceMessageContent``)."""
+        invoice = await self._make(bot, offer, {"kind": "inline"})
+        stage = invoice.stage
+        return InlineQueryResultArticle(
+            id=result_id or invoice.token.invoice_id,
+            title=options.pop("title", stage.title),
+            description=options.pop("description", stage.description),
+            thumbnail_url=options.pop("thumbnail_url", stage.photo_url),
+            input_message_content=InputInvoiceMessageContent(**invoice.parameters()),
+            **options,
+        )
+
+    async def _make(self, bot: Bot, offer: Offer, where: dict[str, Any]) -> Invoice:
+        stage = await self._shop.catalog.get(offer.stage_id)
+        if stage is None:
+            raise StageNotFoundError(offer.stage_id)
+        if not stage.on_sale:
+            raise InvoiceError(f"stage {offer.stage_id!r} is not on sale (on_sale=False)")
+        now = self._shop.clock()
+        amount = stage.amount_for(offer.amount)
+        expires_at = None if offer.expires_in is None else int(now + offer.expires_in)
+        room = metadata_room(offer.stage_id, amount, bound=offer.bound, expires=True)
+        attached = dump_metadata(offer.metadata)
+        long = len(attached.encode()) > room
+        stored = None
+        token = InvoiceToken(
+            invoice_id=new_invoice_id(now),
+            issued_at=int(now),
+            stage_id=offer.stage_id,
+            amount=amount,
+            buyer=offer.buyer if offer.bound else None,
+            expires_at=expires_at,
+            metadata_json=attached,
+        )
+        if offer.key is not None or offer.single_use or offer.track or long:
+            token = replace(token, stored=True, expires_at=expires_at or int(now + STORED_FOR), metadata_json="")
+            stored = await self._store(bot, offer, token, where)
+            token = replace(
+                token,
+                invoice_id=stored["invoice"],
+                issued_at=stored["issued"],
+                amount=stored["amount"],
+                expires_at=stored["expires"],
+            )
+        return Invoice(bot, stage, token, self._shop.signer(bot).mint(token), stored)
+
+    async def _store(self, bot: Bot, offer: Offer, token: InvoiceToken, where: dict[str, Any]) -> dict[str, Any]:
+        assert token.expires_at is not None
+        ttl = token.expires_at - token.issued_at + RETENTION
+        record: dict[str, Any] = {
+            "invoice": token.invoice_id,
+            "issued": token.issued_at,
+            "expires": token.expires_at,
+            "forget_at": token.issued_at + ttl,
+            "stage": token.stage_id,
+            "amount": token.amount,
+            "buyer": offer.buyer,
+            "bound": offer.bound,
+            "single": offer.single_use,
+            "tracked": offer.key is not None or offer.single_use or offer.track,
+            "metadata": offer.metadata,
+        }
+        if offer.key is not None:
+            asked = {
+                **where,
+                "stage": offer.stage_id,
+                "amount": offer.amount,
+                "buyer": offer.buyer,
+                "bound": offer.bound,
+                "single": offer.single_use,
+                "expires_in": offer.expires_in,
+                "metadata": offer.metadata,
+            }
+            text = json.dumps(asked, sort_keys=True)
+            record.update(key=offer.key, content=hashlib.sha256(text.encode()).hexdigest()[:32])
+        kept = await self._shop.invoices.create(bot.id, record, ttl=float(ttl))
+        if kept.get("state") == "cancelled":
+            raise InvoiceError(f"the invoice of key {offer.key!r} was cancelled: use a new key for a new sale")
+        return kept
+
+
+def _check_options(method: str, options: dict[str, Any], allowed: frozenset[str]) -> None:
+    for name in options:
+        if name in _OURS:
+            raise ValidationError(name, f"is set by {method} itself and cannot be passed", "...")
+        if name not in allowed:
+            raise ValidationError(name, f"is no option of {method} or of the Bot API method behind it", "...")
+
+
+def _with_pay_button(markup: InlineKeyboardMarkup, label: str) -> InlineKeyboardMarkup:
+    """Return the keyboard with its Pay button first, where Telegram wants it (Bot API ``InlineKeyboardButton``)."""
+    rows = markup.inline_keyboard
+    if rows and rows[0] and rows[0][0].pay:
+        return markup
+    pay = next((button for row in rows for button in row if button.pay), None)
+    others = [[button for button in row if not button.pay] for row in rows]
+    first = pay or InlineKeyboardButton(text=label, pay=True)
+    return InlineKeyboardMarkup(inline_keyboard=[[first], *(row for row in others if row)])

@@ -1,0 +1,148 @@
+"""The values a bot author meets: payments, their status, invoices and checkouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from aiogram import Bot
+from aiogram.types import PreCheckoutQuery, User
+
+from aiogram_neonpay.stages import PaymentStage
+
+__all__ = ["CURRENCY", "Checkout", "InvoiceLink", "InvoiceStatus", "PaymentResult", "PaymentStatus"]
+
+CURRENCY = "XTR"
+"""Telegram Stars; amount 1 is one Star. Bot API ``sendInvoice``, parameter ``currency``."""
+
+
+class PaymentStatus(str, Enum):
+    """Where a payment or a stored invoice stands."""
+
+    PENDING = "pending"
+    """Offered, not paid."""
+    COMPLETED = "completed"
+    """Paid: the Stars are in the bot's balance."""
+    CANCELLED = "cancelled"
+    """The invoice was cancelled or expired before anyone paid."""
+    FAILED = "failed"
+    """Paid, but what was sold could not be delivered; it waits for a person."""
+    REFUNDED = "refunded"
+    """The Stars went back to the buyer."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class PaymentResult:
+    """One charge.
+
+    :ivar user_id: who paid.
+    :ivar amount: whole Stars (for invoices of others: the smallest units of ``currency``).
+    :ivar currency: ``XTR`` for ours.
+    :ivar status: COMPLETED when delivered to handlers, REFUNDED afterwards, FAILED while it waits for a person.
+    :ivar stage: what was sold as the catalog knows it now; ``None`` when the stage was removed or is not ours.
+    :ivar transaction_id: Telegram's charge id: long, opaque, different for every charge: the key for your tables.
+    :ivar timestamp: when Telegram dated the payment, UTC.
+    :ivar metadata: the stage's ``payload`` updated with the invoice's own metadata.
+    :ivar recipient_id: who gets what was bought; the buyer.
+    :ivar reference: 17 characters that stand for the charge in this bot, short enough for buttons and commands.
+    :ivar stage_id: id of what was sold; ``None`` for invoices that are not ours.
+    :ivar chat_id: the private chat with the buyer, where Telegram reports payments.
+    :ivar invoice_id: the invoice that was paid; one invoice can be paid more than once.
+    :ivar is_ours: whether the invoice was made by this plugin for this bot.
+    :ivar attempt: which delivery attempt this is, from 1.
+    :ivar recovered: whether it was found in Telegram's ledger instead of arriving as an update.
+    :ivar is_recurring: whether the charge belongs to a subscription (Bot API ``SuccessfulPayment``).
+    :ivar is_first_recurring: whether it is the first one of that subscription.
+    :ivar subscription_expires_at: end of the paid period, UTC.
+    """
+
+    user_id: int
+    amount: int
+    currency: str = CURRENCY
+    status: PaymentStatus = PaymentStatus.COMPLETED
+    stage: PaymentStage | None = None
+    transaction_id: str | None = None
+    timestamp: datetime | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    recipient_id: int | None = field(default=None, kw_only=True)
+    reference: str | None = field(default=None, kw_only=True)
+    stage_id: str | None = field(default=None, kw_only=True)
+    chat_id: int | None = field(default=None, kw_only=True)
+    invoice_id: str | None = field(default=None, kw_only=True)
+    is_ours: bool = field(default=True, kw_only=True)
+    attempt: int = field(default=1, kw_only=True)
+    recovered: bool = field(default=False, kw_only=True)
+    is_recurring: bool = field(default=False, kw_only=True)
+    is_first_recurring: bool = field(default=False, kw_only=True)
+    subscription_expires_at: datetime | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.recipient_id is None:
+            object.__setattr__(self, "recipient_id", self.user_id)
+
+    @property
+    def telegram_payment_charge_id(self) -> str | None:
+        """Telegram's own name for :attr:`transaction_id`."""
+        return self.transaction_id
+
+
+class InvoiceLink(str):
+    """The address of an invoice, with the invoice's id.
+
+    :ivar invoice_id: 18 hexadecimal digits; accepted by ``invoice_status`` and ``cancel_invoice`` for stored invoices.
+    """
+
+    __slots__ = ("invoice_id",)
+    invoice_id: str
+
+    def __new__(cls, url: str, invoice_id: str) -> InvoiceLink:
+        """Return the address with its invoice id."""
+        link = super().__new__(cls, url)
+        link.invoice_id = invoice_id
+        return link
+
+
+@dataclass(frozen=True)
+class InvoiceStatus:
+    """What became of a stored invoice.
+
+    :ivar status: PENDING, COMPLETED, REFUNDED, CANCELLED (cancelled or expired), or FAILED (paid, waits for a person).
+    :ivar delivered: whether the handlers of its payment have returned.
+    :ivar payment: the payment, or ``None`` while there is none.
+    """
+
+    invoice_id: str
+    status: PaymentStatus
+    delivered: bool = False
+    payment: PaymentResult | None = None
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A payment about to be approved or declined; validators judge it.
+
+    :ivar user: who is about to pay.
+    :ivar amount: whole Stars, already found equal to what was offered.
+    :ivar query: the update behind it (Bot API ``PreCheckoutQuery``).
+    """
+
+    bot: Bot = field(repr=False)
+    user: User
+    stage: PaymentStage
+    stage_id: str
+    amount: int
+    currency: str
+    metadata: Mapping[str, Any]
+    invoice_id: str
+    query: PreCheckoutQuery = field(repr=False)
+
+    @property
+    def user_id(self) -> int:
+        """Who is about to pay."""
+        return self.user.id

@@ -1,0 +1,97 @@
+"""``PaymentRouter``: an aiogram router whose modules may also handle payment events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aiogram import Dispatcher, Router
+from aiogram.dispatcher.event.bases import UNHANDLED
+from aiogram.types import TelegramObject
+
+from aiogram_neonpay.events import AnyEvent, CheckoutDeclined, PaymentCompleted, PaymentRefunded, PaymentUnmatched
+from aiogram_neonpay.observers import CheckObserver, ListenerObserver, PaymentObserver
+
+__all__ = ["PaymentRouter", "payment_routers", "watch_root"]
+
+
+class PaymentRouter(Router):
+    """A router that carries the payment decorators in any module of a bot, with no import of ``pay``.
+
+    Payment events walk the router tree as updates do: depth first, in the order of inclusion.
+
+    :ivar completed: handlers of :class:`PaymentCompleted`; they deliver.
+    :ivar refunded: handlers of :class:`PaymentRefunded`.
+    :ivar declined: handlers of :class:`CheckoutDeclined`.
+    :ivar unmatched: handlers of :class:`PaymentUnmatched`.
+    :ivar on_payment: listeners of :class:`PaymentResult`.
+    :ivar check: validators of :class:`Checkout`.
+    """
+
+    def __init__(self, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.completed = PaymentObserver(self, "completed")
+        self.refunded = PaymentObserver(self, "refunded")
+        self.declined = PaymentObserver(self, "declined")
+        self.unmatched = PaymentObserver(self, "unmatched")
+        self.on_payment = ListenerObserver(self, "on_payment")
+        self.check = CheckObserver(self, "check")
+        self.payment_observers: dict[type[AnyEvent], PaymentObserver] = {
+            PaymentCompleted: self.completed,
+            PaymentRefunded: self.refunded,
+            CheckoutDeclined: self.declined,
+            PaymentUnmatched: self.unmatched,
+        }
+
+    async def propagate_event(self, update_type: str, event: TelegramObject, **kwargs: Any) -> Any:
+        """Pass updates on as ``aiogram.Router`` does, but at once where nothing here could be interested."""
+        observer = self.observers.get(update_type)
+        if not self.sub_routers and (observer is None or not (observer.handlers or len(observer.outer_middleware))):
+            return UNHANDLED
+        return await super().propagate_event(update_type, event, **kwargs)
+
+    def all_payment_observers(self) -> tuple[PaymentObserver | ListenerObserver | CheckObserver, ...]:
+        """Return every observer of payment events on this router."""
+        return (*self.payment_observers.values(), self.on_payment, self.check)
+
+    def count_handlers(self) -> int:
+        """Return how many handlers and listeners of payments are registered here."""
+        observers = (*self.payment_observers.values(), self.on_payment)
+        return sum(len(observer.registered) for observer in observers)
+
+
+def payment_routers(root: Router) -> Iterator[PaymentRouter]:
+    """Return the payment routers below a root, in the order in which updates walk the tree."""
+    return (router for router in root.chain_tail if isinstance(router, PaymentRouter))
+
+
+def watch_root(router: Router, found: Callable[[Dispatcher], None]) -> None:
+    """Call ``found`` with the dispatcher above a router, now or as soon as the chain of parents ends in one.
+
+    aiogram tells nobody when a router is attached: its one hook is the ``parent_router`` property. So the outermost
+    router gets, until it is attached, a subclass of its own class in which that property reports.
+    """
+    root = router
+    while root.parent_router is not None:
+        root = root.parent_router
+    if isinstance(root, Dispatcher):
+        found(root)
+        return
+    plain = type(root)
+
+    def attach(self: Router, parent: Router) -> None:
+        plain.parent_router.__set__(self, parent)  # type: ignore[attr-defined]
+        if self.__class__ is watched:
+            self.__class__ = plain
+        watch_root(self, found)
+
+    watched = type(
+        plain.__name__,
+        (plain,),
+        {
+            "__module__": plain.__module__,
+            "__qualname__": plain.__qualname__,
+            "parent_router": property(plain.parent_router.__get__, attach),
+        },
+    )
+    root.__class__ = watched

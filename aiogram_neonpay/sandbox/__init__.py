@@ -1,0 +1,52 @@
+"""A stand-in for Telegram's servers: the Bot API over HTTP, people who own Stars, and a chat page.
+
+It runs, tests and demonstrates bots that sell for Telegram Stars with no token and no internet::
+
+    sandbox = Sandbox(seed=0)
+    token = sandbox.create_bot("neon_demo_bot")
+    alice = sandbox.create_user("Alice", stars=500)
+    async with SandboxServer(sandbox) as server:
+        bot = Bot(token, session=AiohttpSession(api=server.api))
+        ...
+        await alice.send("/buy")
+        receipt = await alice.pay()
+
+Nothing in here knows the rest of the package: any bot, in any language, can be pointed at the server.
+"""
+
+from aiogram_neonpay.sandbox.clock import Clock
+from aiogram_neonpay.sandbox.core import Sandbox
+from aiogram_neonpay.sandbox.errors import SandboxError
+from aiogram_neonpay.sandbox.http.server import SandboxServer
+from aiogram_neonpay.sandbox.methods import Reply
+from aiogram_neonpay.sandbox.models import Call, ChatMessage, LedgerRow, PersonRow, Receipt
+from aiogram_neonpay.sandbox.rules import Rules
+from aiogram_neonpay.sandbox.runner import (
+    DEMO_USERS,
+    DemoUser,
+    RunningSandbox,
+    run_sandbox,
+    serve_dispatcher,
+)
+from aiogram_neonpay.sandbox.users import SandboxGroup, SandboxUser
+
+__all__ = [
+    "DEMO_USERS",
+    "Call",
+    "ChatMessage",
+    "Clock",
+    "DemoUser",
+    "LedgerRow",
+    "PersonRow",
+    "Receipt",
+    "Reply",
+    "Rules",
+    "RunningSandbox",
+    "Sandbox",
+    "SandboxError",
+    "SandboxGroup",
+    "SandboxServer",
+    "SandboxUser",
+    "run_sandbox",
+    "serve_dispatcher",
+]

@@ -1,0 +1,96 @@
+"""Owns the Bot API over HTTP: paths, body forms, sizes, and the shape of answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+from aiohttp.multipart import BodyPartReader, MultipartReader
+
+from aiogram_neonpay.sandbox.core import Sandbox
+from aiogram_neonpay.sandbox.models import Json
+
+#: The largest request body, in bytes. Telegram takes 50 MB files; the sandbox keeps no files yet.
+BODY_BYTES = 2 * 1024 * 1024
+_FORM = "application/x-www-form-urlencoded"
+
+
+def add_bot_api(app: web.Application, sandbox: Sandbox) -> None:
+    """Serve ``/bot<token>/<method>`` and the test environment's ``/bot<token>/test/<method>``."""
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            values = await _values(request)
+        except _UnreadableBody:
+            return _refusal(400, "Bad Request: can't parse request body")
+        except web.HTTPRequestEntityTooLarge:
+            return _refusal(413, "Request Entity Too Large")
+        token, method = request.match_info["token"], request.match_info["method"]
+        reply = await sandbox.call(token, method, values)
+        return web.json_response(reply.body, status=reply.status, headers=_retry(reply.body))
+
+    async def lost(request: web.Request) -> web.Response:
+        return _refusal(404, "Not Found")
+
+    for path in ("/bot{token:[^/]+}/test/{method:[^/]+}", "/bot{token:[^/]+}/{method:[^/]+}"):
+        app.router.add_route("GET", path, handle)
+        app.router.add_route("POST", path, handle)
+    app.router.add_route("*", "/bot{rest:.*}", lost)
+    app.router.add_route("*", "/file/{rest:.*}", lost)
+
+
+class _UnreadableBody(Exception):
+    """The body is not what its content type says."""
+
+
+async def _values(request: web.Request) -> Json:
+    # Telegram reads the query string and the body alike; the body wins.
+    values: Json = dict(request.query)
+    if request.method != "POST" or not request.body_exists:
+        return values
+    kind = request.content_type.lower()
+    if kind == "application/json":
+        try:
+            body = json.loads(await request.read() or b"{}")
+        except (ValueError, RecursionError):
+            raise _UnreadableBody from None
+        if not isinstance(body, dict):
+            raise _UnreadableBody
+        values.update(body)
+    elif kind == _FORM:
+        values.update({name: str(value) for name, value in (await request.post()).items()})
+    elif kind == "multipart/form-data":
+        values.update(await _multipart(request))
+    return values
+
+
+async def _multipart(request: web.Request) -> Json:
+    values: Json = {}
+    left = BODY_BYTES
+    try:
+        reader: MultipartReader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                continue
+            content = bytearray()
+            while chunk := await part.read_chunk():
+                left -= len(chunk)
+                if left < 0:
+                    raise web.HTTPRequestEntityTooLarge(max_size=BODY_BYTES, actual_size=BODY_BYTES - left)
+                if part.filename is None:
+                    content += chunk
+            if part.filename is None:
+                values[part.name] = content.decode("utf-8", "replace")
+    except (ValueError, AssertionError):
+        raise _UnreadableBody from None
+    return values
+
+
+def _retry(body: Json) -> dict[str, str]:
+    parameters: dict[str, Any] = body.get("parameters", {})
+    return {"Retry-After": str(parameters["retry_after"])} if "retry_after" in parameters else {}
+
+
+def _refusal(status: int, description: str) -> web.Response:
+    return web.json_response({"ok": False, "error_code": status, "description": description}, status=status)

@@ -1,0 +1,102 @@
+"""Owns `SandboxServer`: a sandbox on an address, with the Bot API, the control API and the page."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from aiogram.client.telegram import TelegramAPIServer
+from aiohttp import web
+
+from aiogram_neonpay.sandbox.core import Sandbox
+from aiogram_neonpay.sandbox.http.botapi import BODY_BYTES, add_bot_api
+from aiogram_neonpay.sandbox.http.control import add_control_api
+from aiogram_neonpay.sandbox.http.guard import is_loopback, own_requests_only
+from aiogram_neonpay.sandbox.http.page import add_page
+from aiogram_neonpay.sandbox.http.webhooks import WebhookPusher
+
+#: How long open streams may take to end when the server stops, in seconds.
+_SHUTDOWN_SECONDS = 1.0
+
+
+class SandboxServer:
+    """Serves a sandbox over HTTP while used as an asynchronous context manager.
+
+    :param host: the address to bind to.
+    :param port: the port; 0 takes a free one.
+    :param allow_public: needed for an address that other machines can reach. Whoever reaches the page can
+        act as any user of the sandbox.
+    :raises ValueError: for such an address without ``allow_public``.
+    """
+
+    def __init__(self, sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0, allow_public: bool = False) -> None:
+        if not allow_public and not is_loopback(host):
+            raise ValueError(
+                f"{host} can be reached by other machines, and the sandbox has no passwords: "
+                "bind to 127.0.0.1, or pass allow_public=True if that is what you want"
+            )
+        self.sandbox = sandbox
+        self._host = host
+        self._port = port
+        self._public = not is_loopback(host)
+        self._runner: web.AppRunner | None = None
+        self._pusher = WebhookPusher(sandbox)
+
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        if self._runner is None or not self._runner.addresses:
+            raise RuntimeError("the sandbox server is not running: use it in an `async with` block")
+        return int(self._runner.addresses[0][1])
+
+    @property
+    def url(self) -> str:
+        """The page's address, without a slash at the end."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def api(self) -> TelegramAPIServer:
+        """The server for aiogram: ``Bot(token, session=AiohttpSession(api=server.api))``."""
+        return TelegramAPIServer.from_base(self.url)
+
+    async def start(self) -> None:
+        """Bind and begin to serve.
+
+        :raises OSError: when the port is taken.
+        """
+        guard = own_requests_only(frozenset({self._host}), any_host=self._public)
+        app = web.Application(middlewares=[guard], client_max_size=BODY_BYTES)
+        add_bot_api(app, self.sandbox)
+        add_control_api(app, self.sandbox)
+        add_page(app)
+        # No access log: paths hold tokens.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        await self._pusher.start()
+
+    async def stop(self) -> None:
+        """End open streams and stop serving. Stopping twice does nothing."""
+        if self._runner is None:
+            return
+        runner, self._runner = self._runner, None
+        await self._pusher.stop()
+        self.sandbox.world.feed.close()
+        await runner.cleanup()
+
+    async def __aenter__(self) -> SandboxServer:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()

@@ -1,0 +1,194 @@
+"""Owns what the page is shown: people, chats, messages, ledgers as plain JSON."""
+
+from __future__ import annotations
+
+import json
+
+from aiogram_neonpay.sandbox.models import Chat, Json, Message, Person
+from aiogram_neonpay.sandbox.payments import PaymentForm
+from aiogram_neonpay.sandbox.transcript import current_keyboard, inline_rows
+from aiogram_neonpay.sandbox.world import BotAccount, World
+
+
+def overview(world: World) -> Json:
+    """Return everybody, every bot with its balance, and the time."""
+    return {
+        "now": world.clock.now(),
+        "users": [user_view(person) for person in world.people.values()],
+        "bots": [
+            {"id": bot.id, "name": bot.name, "username": bot.username, "balance": bot.balance}
+            for bot in world.bots.values()
+        ],
+    }
+
+
+def user_view(person: Person) -> Json:
+    """Return a person with their balance."""
+    name = f"{person.first_name} {person.last_name}" if person.last_name else person.first_name
+    return {
+        "id": person.id,
+        "name": name,
+        "username": person.username,
+        "language_code": person.language_code or "",
+        "stars": person.stars,
+    }
+
+
+def chat_view(world: World, chat: Chat) -> Json:
+    """Return a line of the chat list."""
+    bot = world.bots[chat.bot_ids[0]] if chat.bot_ids else None
+    last = next(reversed(chat.messages.values()), None)
+    view: Json = {
+        "chat_id": chat.id,
+        "bot_id": bot.id if bot and chat.is_private else None,
+        "type": chat.type,
+        "title": bot.name if bot and chat.is_private else chat.title,
+        "subtitle": "bot" if chat.is_private else f"{len(chat.member_ids) + len(chat.bot_ids)} members",
+        "started": chat.started,
+        "blocked": chat.blocked,
+        "order": last.order if last else 0,
+    }
+    if last:
+        view["last"] = {"text": _summary(last), "date": last.body["date"]}
+    return view
+
+
+def conversation(world: World, chat: Chat, person: Person) -> Json:
+    """Return one chat in full, with the keyboard and the commands shown below it."""
+    acting = chat.action is not None and chat.action[1] > world.clock.now()
+    return {
+        "chat": chat_view(world, chat),
+        "messages": [message_view(world, message) for message in chat.messages.values()],
+        "keyboard": current_keyboard(chat),
+        "commands": commands(world, chat, person),
+        "action": chat.action[0] if chat.action and acting else None,
+    }
+
+
+def message_view(world: World, message: Message) -> Json:
+    """Return a message as the page draws it."""
+    body = message.body
+    author = body["from"]
+    view: Json = {
+        "id": message.id,
+        "date": body["date"],
+        "edited": "edit_date" in body,
+        "author": {"id": author["id"], "name": author["first_name"], "is_bot": author["is_bot"]},
+        "text": body.get("text", ""),
+        "entities": body.get("entities", []),
+        "rows": [[_button_view(button) for button in row] for row in inline_rows(message)],
+    }
+    if "via_bot" in body:
+        view["via"] = body["via_bot"]["username"]
+    if "reply_to_message" in body:
+        replied = body["reply_to_message"]
+        view["reply_to"] = {"name": replied["from"]["first_name"], "text": replied.get("text", "")[:120]}
+    if message.invoice:
+        invoice = message.invoice
+        view["invoice"] = {
+            "title": invoice.title,
+            "description": invoice.description,
+            "amount": invoice.amount,
+            "photo_url": invoice.photo_url,
+            "receipt": _receipt(world, message),
+        }
+    for kind in ("successful_payment", "refunded_payment"):
+        if kind in body:
+            view[kind] = {"amount": body[kind]["total_amount"], "receipt": _receipt(world, message)}
+    return view
+
+
+def form_view(form: PaymentForm, world: World) -> Json:
+    """Return the sheet a payer confirms."""
+    invoice = form.invoice
+    return {
+        "form_id": form.id,
+        "title": invoice.title,
+        "description": invoice.description,
+        "amount": invoice.amount,
+        "photo_url": invoice.photo_url,
+        "subscription_period": invoice.subscription_period,
+        "bot_name": world.bots[invoice.bot_id].name,
+        "balance": world.people[form.user_id].stars,
+    }
+
+
+def history(person: Person) -> list[Json]:
+    """Return the changes of a person's balance, newest first."""
+    return [
+        {"amount": row.amount, "date": row.date, "title": row.title, "charge_id": row.charge_id}
+        for row in reversed(person.history)
+    ]
+
+
+def ledger(world: World, bot: BotAccount) -> Json:
+    """Return a bot's balance and transactions, newest first, each sale telling whether it is refunded."""
+    rows: list[Json] = []
+    for row in reversed(bot.ledger):
+        charge = world.charges[row.id]
+        rows.append(
+            {
+                "id": row.id,
+                "amount": row.amount,
+                "date": row.date,
+                "outgoing": row.outgoing,
+                "user": world.people[row.user_id].first_name,
+                "title": charge.invoice.title,
+                "payload": row.payload,
+                "refunded": charge.refunded,
+            }
+        )
+    return {"balance": bot.balance, "transactions": rows}
+
+
+def commands(world: World, chat: Chat, person: Person) -> list[Json]:
+    """Return the commands a person sees in a chat: the narrowest scope that has any, their language first."""
+    kind = "all_private_chats" if chat.is_private else "all_group_chats"
+    scopes = ({"type": "chat", "chat_id": chat.id}, {"type": kind}, {"type": "default"})
+    shown: list[Json] = []
+    for bot_id in chat.bot_ids:
+        bot = world.bots[bot_id]
+        keys = [
+            (json.dumps(scope, sort_keys=True), language)
+            for scope in scopes
+            for language in (person.language_code or "", "")
+        ]
+        shown += next((bot.commands[key] for key in keys if bot.commands.get(key)), [])
+    return shown
+
+
+def _receipt(world: World, message: Message) -> Json | None:
+    charge = world.charges.get(message.charge_id or "")
+    if charge is None:
+        return None
+    return {
+        "charge_id": charge.id,
+        "title": charge.invoice.title,
+        "description": charge.invoice.description,
+        "amount": charge.invoice.amount,
+        "date": charge.date,
+        "refunded": charge.refunded,
+        "subscription_until": charge.subscription_until,
+        "bot_name": world.bots[charge.bot_id].name,
+    }
+
+
+def _button_view(button: Json) -> Json:
+    kind = next((name for name in ("pay", "callback_data", "url", "copy_text", "web_app") if name in button), "")
+    view: Json = {"text": button["text"], "kind": kind}
+    if kind == "url":
+        view["url"] = button["url"]
+    if kind == "copy_text":
+        view["copy"] = button["copy_text"].get("text", "")
+    return view
+
+
+def _summary(message: Message) -> str:
+    body = message.body
+    if message.invoice:
+        return f"Invoice: {message.invoice.title}"
+    if "successful_payment" in body:
+        return f"Payment of {body['successful_payment']['total_amount']} Stars"
+    if "refunded_payment" in body:
+        return f"Refund of {body['refunded_payment']['total_amount']} Stars"
+    return str(body.get("text", ""))

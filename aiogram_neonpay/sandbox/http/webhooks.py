@@ -1,0 +1,178 @@
+"""Owns pushing updates to webhooks: order, retries, the secret header and methods in the reply.
+
+Source: `WebhookActor` in tdlib/telegram-bot-api.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+import aiohttp
+
+from aiogram_neonpay.sandbox.core import Sandbox
+from aiogram_neonpay.sandbox.rules import (
+    WEBHOOK_ANSWER_SECONDS,
+    WEBHOOK_GONE_SECONDS,
+    WEBHOOK_RETRY_AFTER_LIMIT,
+)
+from aiogram_neonpay.sandbox.updates import QueuedUpdate
+from aiogram_neonpay.sandbox.world import BotAccount, Webhook
+
+SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
+_NOT_IN_REPLY = frozenset({"deletewebhook", "setwebhook", "close", "logout"})
+_LONGEST_PAUSE = (60.0, 120.0)
+_REPLY_BYTES = 1024 * 1024
+
+
+class WebhookPusher:
+    """Pushes the updates of every bot that has a webhook.
+
+    Updates of one lane (a chat's messages, a person's pre-checkout queries) go one after another; a failing
+    one holds up its lane and no other. Any 2xx confirms; anything else is tried again at once, then after
+    2, 4, 8 ... up to a random 60 to 120 seconds of sandbox time, until the update expires.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._world = sandbox.world
+        self._busy: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to watch the queues."""
+        timeout = aiohttp.ClientTimeout(total=WEBHOOK_ANSWER_SECONDS)
+        self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
+        self._supervisor = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Stop at once; unconfirmed updates stay queued."""
+        tasks = [task for task in (self._supervisor, *self._busy.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    async def _watch(self) -> None:
+        while True:
+            for bot in list(self._world.bots.values()):
+                self._begin(bot)
+            await self._world.arrivals.wait(3600)
+
+    def _begin(self, bot: BotAccount) -> None:
+        hook = bot.webhook
+        if hook is None:
+            return
+        for update in bot.queue.pending():
+            if sum(1 for bot_id, _ in self._busy if bot_id == bot.id) >= hook.max_connections:
+                return
+            key = (bot.id, update.lane)
+            if key not in self._busy:
+                task = asyncio.create_task(self._push(bot, hook, update))
+                self._busy[key] = task
+                task.add_done_callback(lambda _, key=key: self._done(key))  # type: ignore[misc]
+
+    def _done(self, key: tuple[int, str]) -> None:
+        self._busy.pop(key, None)
+        self._world.arrivals.notify()
+
+    async def _push(self, bot: BotAccount, hook: Webhook, update: QueuedUpdate) -> None:
+        attempt = 0
+        while bot.webhook is hook and any(item is update for item in bot.queue.pending()):
+            retry_after = await self._deliver(bot, hook, update)
+            if retry_after is None:
+                bot.queue.confirm(update)
+                return
+            attempt += 1
+            pause = self._pause(attempt, retry_after)
+            if self._world.clock.now() + pause >= update.expires:
+                bot.queue.confirm(update)  # the next try would fall past the update's expiry
+                return
+            if pause:
+                await self._wait(pause, bot, hook)
+
+    async def _wait(self, pause: float, bot: BotAccount, hook: Webhook) -> None:
+        sleeping = asyncio.ensure_future(self._world.clock.sleep(pause))
+        try:
+            while not sleeping.done() and bot.webhook is hook:
+                bell = asyncio.ensure_future(self._world.arrivals.wait(3600))
+                await asyncio.wait({sleeping, bell}, return_when=asyncio.FIRST_COMPLETED)
+                bell.cancel()
+        finally:
+            sleeping.cancel()
+
+    def _pause(self, attempt: int, retry_after: float) -> float:
+        if retry_after:
+            return min(retry_after, WEBHOOK_RETRY_AFTER_LIMIT)
+        if attempt == 1:
+            return 0.0
+        return min(float(2 ** (attempt - 1)), self._world.ids.uniform(*_LONGEST_PAUSE))
+
+    async def _deliver(self, bot: BotAccount, hook: Webhook, update: QueuedUpdate) -> float | None:
+        """Try once. ``None`` means accepted; otherwise the seconds the bot asked to be left alone, or 0."""
+        assert self._session is not None
+        headers = {"Content-Type": "application/json"}
+        if hook.secret:
+            headers[SECRET_HEADER] = hook.secret
+        body = json.dumps(update.as_json(), ensure_ascii=False).encode()
+        try:
+            async with self._session.post(hook.url, data=body, headers=headers) as response:
+                if 200 <= response.status <= 299:
+                    hook.gone_since = None
+                    await self._run_reply(bot, response)
+                    return None
+                self._failed(bot, hook, f"Wrong response from the webhook: {response.status} {response.reason}")
+                self._notice_gone(bot, hook, response.status)
+                with contextlib.suppress(ValueError):
+                    return max(0.0, float(response.headers.get("Retry-After", "0")))
+        except asyncio.TimeoutError:
+            self._failed(bot, hook, "Read timeout expired")
+        except aiohttp.ClientConnectorError:
+            self._failed(bot, hook, "Connection refused")
+        except aiohttp.ClientError:
+            self._failed(bot, hook, "Webhook connection closed")
+        return 0.0
+
+    def _failed(self, bot: BotAccount, hook: Webhook, message: str) -> None:
+        hook.last_error_date = self._world.clock.date()
+        hook.last_error_message = message
+
+    def _notice_gone(self, bot: BotAccount, hook: Webhook, status: int) -> None:
+        now = self._world.clock.now()
+        if status != 410:
+            hook.gone_since = None
+        elif hook.gone_since is None:
+            hook.gone_since = now
+        elif now > hook.gone_since + WEBHOOK_GONE_SECONDS:
+            bot.webhook = None
+
+    async def _run_reply(self, bot: BotAccount, response: aiohttp.ClientResponse) -> None:
+        """Run the method in a webhook's reply; its result goes nowhere, as with Telegram."""
+        values = await _reply_values(response)
+        method = str(values.pop("method", "") or "").lower()
+        if method and method not in _NOT_IN_REPLY and not method.startswith("get"):
+            await self._sandbox.call(bot.token, method, values)
+
+
+async def _reply_values(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    if response.content_type == "multipart/form-data":  # the form aiogram answers in
+        return await _reply_parts(response)
+    content = await response.content.read(_REPLY_BYTES)
+    try:
+        values = json.loads(content)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+async def _reply_parts(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    reader = aiohttp.MultipartReader.from_response(response)
+    while (part := await reader.next()) is not None:
+        if isinstance(part, aiohttp.BodyPartReader) and part.name and part.filename is None:
+            values[part.name] = await part.text()
+    return values

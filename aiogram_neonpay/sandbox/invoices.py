@@ -1,0 +1,199 @@
+"""Owns checking what a bot wants to be paid for, in Telegram's order and with Telegram's words.
+
+First the checks of the Bot API server (`get_input_message_invoice` in tdlib/telegram-bot-api, then
+`InputInvoice` and `LabeledPricePart` in tdlib/td), then those of Telegram's own servers, whose tokens are
+guesses where :mod:`aiogram_neonpay.sandbox.rules` says so.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from aiogram_neonpay.sandbox.errors import refuse
+from aiogram_neonpay.sandbox.models import Invoice
+from aiogram_neonpay.sandbox.parameters import Parameters
+from aiogram_neonpay.sandbox.rules import (
+    DESCRIPTION_CHARACTERS,
+    GUESS_DESCRIPTION_TOO_LONG,
+    GUESS_PAYLOAD_TOO_LONG,
+    GUESS_PRICE_TOO_HIGH,
+    GUESS_SEVERAL_PRICES,
+    GUESS_SUBSCRIPTION_PERIOD,
+    GUESS_SUBSCRIPTION_TOO_HIGH,
+    GUESS_TITLE_TOO_LONG,
+    LARGEST_AMOUNT,
+    PAYLOAD_BYTES,
+    STARS,
+    SUBSCRIPTION_PERIOD,
+    SUBSCRIPTION_PRICE,
+    SUGGESTED_TIPS,
+    TITLE_CHARACTERS,
+    Rules,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftInvoice:
+    """The parameters of an invoice, read and of the right types, with nothing else checked yet."""
+
+    title: str
+    description: str
+    payload: str
+    currency: str
+    amounts: tuple[int, ...]
+    max_tip: int
+    tips: tuple[int, ...]
+    photo_url: str
+    start_parameter: str
+    subscription_period: int
+
+
+def read_invoice(parameters: Parameters) -> DraftInvoice:
+    """Read an invoice's parameters: the checks made before the chat is looked at.
+
+    :raises ApiError: 400 for the first thing missing or not parsable.
+    """
+    title = parameters.required("title")
+    description = parameters.required("description")
+    payload = parameters.required("payload")
+    if any("\ud800" <= character <= "\udfff" for character in payload):
+        raise refuse("the payload must be encoded in UTF-8")
+    currency = parameters.required("currency")
+    parameters.required("prices")
+    prices = parameters.json("prices", "can't parse prices JSON object")
+    if not isinstance(prices, list):
+        raise refuse("expected an Array of labeled prices")
+    amounts = tuple(_amount(price) for price in prices)
+    if not amounts:
+        raise refuse("there must be at least one price")
+    return DraftInvoice(
+        title=title,
+        description=description,
+        payload=payload,
+        currency=currency,
+        amounts=amounts,
+        max_tip=_max_tip(parameters.text("max_tip_amount")),
+        tips=_tips(parameters),
+        photo_url=parameters.text("photo_url"),
+        start_parameter=parameters.text("start_parameter"),
+        subscription_period=parameters.integer("subscription_period"),
+    )
+
+
+def check_amounts(draft: DraftInvoice) -> int:
+    """Check the sums as the Bot API server does and return the total.
+
+    :raises ApiError: 400 with the server's sentence.
+    """
+    if any(abs(amount) > LARGEST_AMOUNT for amount in draft.amounts):
+        raise refuse("too big amount of the currency specified")
+    total = sum(draft.amounts)
+    if total <= 0:
+        raise refuse("total price must be positive")
+    if total > LARGEST_AMOUNT:
+        raise refuse("total price is too big")
+    if not 0 <= draft.max_tip <= LARGEST_AMOUNT:
+        raise refuse("invalid max_tip_amount of the currency specified")
+    if any(tip <= 0 for tip in draft.tips):
+        raise refuse("suggested tip amount must be positive")
+    if any(tip > draft.max_tip for tip in draft.tips):
+        raise refuse("suggested tip amount can't be bigger than max_tip_amount")
+    if len(draft.tips) > SUGGESTED_TIPS:
+        raise refuse(f"there can be at most {SUGGESTED_TIPS} suggested tip amounts")
+    return total
+
+
+def check_with_telegram(draft: DraftInvoice, total: int, rules: Rules, *, as_link: bool) -> None:
+    """Check what only Telegram's own servers check; they answer with tokens. The order is a guess.
+
+    :param as_link: whether a link is made, the one form in which a subscription may be sold.
+    :raises ApiError: 400 with the token.
+    """
+    if draft.currency != STARS:
+        raise refuse("PAYMENT_PROVIDER_INVALID")  # no payment provider exists in the sandbox
+    if draft.max_tip or draft.tips:
+        raise refuse("STARS_INVOICE_INVALID")
+    if len(draft.amounts) != 1:
+        raise refuse(GUESS_SEVERAL_PRICES)
+    if len(draft.title) > TITLE_CHARACTERS:
+        raise refuse(GUESS_TITLE_TOO_LONG)
+    if len(draft.description) > DESCRIPTION_CHARACTERS:
+        raise refuse(GUESS_DESCRIPTION_TOO_LONG)
+    if len(draft.payload.encode()) > PAYLOAD_BYTES:
+        raise refuse(GUESS_PAYLOAD_TOO_LONG)
+    if draft.subscription_period:
+        if not as_link:
+            raise refuse("SUBSCRIPTION_EXPORT_MISSING")
+        if draft.subscription_period != SUBSCRIPTION_PERIOD:
+            raise refuse(GUESS_SUBSCRIPTION_PERIOD)
+        if total > SUBSCRIPTION_PRICE:
+            raise refuse(GUESS_SUBSCRIPTION_TOO_HIGH)
+    elif rules.price_cap is not None and total > rules.price_cap:
+        raise refuse(GUESS_PRICE_TOO_HIGH)
+
+
+def make_invoice(draft: DraftInvoice, total: int, bot_id: int, slug: str | None = None) -> Invoice:
+    """Return the invoice a checked draft describes; ``slug`` names its link."""
+    return Invoice(
+        bot_id=bot_id,
+        title=draft.title,
+        description=draft.description,
+        payload=draft.payload,
+        currency=draft.currency,
+        amount=total,
+        start_parameter=draft.start_parameter,
+        photo_url=draft.photo_url or None,
+        subscription_period=draft.subscription_period or None,
+        slug=slug,
+    )
+
+
+def _amount(price: Any) -> int:
+    problem = "can't parse labeled price: "
+    if not isinstance(price, dict):
+        raise refuse(problem + "LabeledPrice must be an Object")
+    if "label" not in price:
+        raise refuse(problem + 'Can\'t find field "label"')
+    if not price["label"]:
+        raise refuse(problem + "LabeledPrice label must be non-empty")
+    if "amount" not in price:
+        raise refuse(problem + 'Can\'t find field "amount"')
+    amount = _number(price["amount"])
+    if amount is None:
+        raise refuse(problem + 'Field "amount" must be a Number')
+    return amount
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    if isinstance(value, float):
+        return int(value) if math.isfinite(value) and value == int(value) else None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _max_tip(written: str) -> int:
+    if not written:
+        return 0
+    number = _number(written)
+    if number is None:
+        raise refuse('can\'t parse "max_tip_amount" as Number')
+    return number
+
+
+def _tips(parameters: Parameters) -> tuple[int, ...]:
+    problem = "can't parse suggested_tip_amounts JSON object"
+    value = parameters.json("suggested_tip_amounts", problem)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise refuse("expected an Array of suggested tip amounts")
+    tips = [_number(tip) for tip in value]
+    if any(tip is None for tip in tips):
+        raise refuse("suggested tip amount must be of type Number or String")
+    return tuple(tip for tip in tips if tip is not None)

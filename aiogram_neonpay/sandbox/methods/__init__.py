@@ -1,0 +1,146 @@
+"""Owns the table of Bot API methods and the way a call goes through it: token, method, record, answer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiogram import methods as published
+from aiogram.methods import TelegramMethod
+
+from aiogram_neonpay.sandbox.errors import ApiError, refuse
+from aiogram_neonpay.sandbox.methods import account, delivery, inline, messages, stars
+from aiogram_neonpay.sandbox.methods.context import Answer, Context, Handler
+from aiogram_neonpay.sandbox.models import Call, Json
+from aiogram_neonpay.sandbox.parameters import Parameters
+from aiogram_neonpay.sandbox.payments import Payments
+from aiogram_neonpay.sandbox.world import BotAccount, World
+
+SUPPORTED: dict[str, Handler] = {
+    "getMe": account.get_me,
+    "logOut": account.log_out,
+    "close": account.log_out,
+    "getChat": account.get_chat,
+    "getChatMember": account.get_chat_member,
+    "sendChatAction": account.send_chat_action,
+    "setMyCommands": account.set_my_commands,
+    "getMyCommands": account.get_my_commands,
+    "deleteMyCommands": account.delete_my_commands,
+    "getUpdates": delivery.get_updates,
+    "setWebhook": delivery.set_webhook,
+    "deleteWebhook": delivery.delete_webhook,
+    "getWebhookInfo": delivery.get_webhook_info,
+    "sendMessage": messages.send_message,
+    "editMessageText": messages.edit_message_text,
+    "editMessageReplyMarkup": messages.edit_message_reply_markup,
+    "deleteMessage": messages.delete_message,
+    "deleteMessages": messages.delete_messages,
+    "answerCallbackQuery": messages.answer_callback_query,
+    "answerInlineQuery": inline.answer_inline_query,
+    "sendInvoice": stars.send_invoice,
+    "createInvoiceLink": stars.create_invoice_link,
+    "answerPreCheckoutQuery": stars.answer_pre_checkout_query,
+    "refundStarPayment": stars.refund_star_payment,
+    "getStarTransactions": stars.get_star_transactions,
+    "getMyStarBalance": stars.get_my_star_balance,
+}
+
+_BY_LOWER_NAME = {name.lower(): (name, handler) for name, handler in SUPPORTED.items()}
+_PUBLISHED = {
+    method.__api_method__.lower(): method.__api_method__
+    for method in vars(published).values()
+    if isinstance(method, type) and issubclass(method, TelegramMethod) and method is not TelegramMethod
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to one call: an HTTP status and a JSON body."""
+
+    status: int
+    body: Json
+
+
+class BotApi:
+    """Runs Bot API calls against a world and records them."""
+
+    def __init__(self, world: World, payments: Payments) -> None:
+        self._world = world
+        self._payments = payments
+
+    async def call(self, token: str, method: str, values: Mapping[str, Any]) -> Reply:
+        """Run one call.
+
+        :param method: the name in any case.
+        :param values: parameters as strings or decoded JSON.
+        """
+        if not token.split(":", 1)[0].isdigit() or ":" not in token:
+            return _refusal(refuse("invalid token specified", 401))
+        bot = self._world.bot_by_token(token)
+        if bot is None:
+            return _refusal(ApiError(401, "Unauthorized"))
+        parameters = Parameters(values)
+        name, handler = _BY_LOWER_NAME.get(method.lower(), (method, None))
+        try:
+            if handler is None:
+                raise _missing(method)
+            result = handler(Context(self._world, self._payments, bot, parameters))
+            if inspect.isawaitable(result):
+                result = await result
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can smuggle in
+            return _refusal(refuse("strings must be encoded in UTF-8"))
+        except ApiError as error:
+            self._record(bot, _PUBLISHED.get(method.lower(), name), parameters, None, error)
+            return _refusal(error)
+        body: Json = {"ok": True, "result": result}
+        if isinstance(result, Answer):
+            body = {"ok": True, "result": result.result, "description": result.description}
+        if name != "getUpdates":
+            self._record(bot, name, parameters, body["result"], None)
+        return Reply(200, body)
+
+    def _record(
+        self, bot: BotAccount, method: str, parameters: Parameters, result: Any, error: ApiError | None
+    ) -> None:
+        if isinstance(result, dict):
+            result = dict(result)
+        call = Call(
+            bot_id=bot.id,
+            method=method,
+            params=parameters.recorded(),
+            result=result,
+            error=error.description if error else None,
+            error_code=error.code if error else None,
+            time=self._world.clock.now(),
+        )
+        self._world.calls.append(call)
+        self._world.feed.publish("call", call=shown_call(call))
+        self._world.changed.notify()
+
+
+def shown_call(call: Call) -> Json:
+    """Describe a call for the inspector."""
+    return {
+        "bot_id": call.bot_id,
+        "method": call.method,
+        "params": call.params,
+        "result": call.result,
+        "error": call.error,
+        "time": call.time,
+    }
+
+
+def _missing(method: str) -> ApiError:
+    known = _PUBLISHED.get(method.lower())
+    if known is None:
+        return ApiError(404, "Not Found: method not found")
+    return refuse(f"the sandbox does not support {known}")
+
+
+def _refusal(error: ApiError) -> Reply:
+    body: Json = {"ok": False, "error_code": error.code, "description": error.description}
+    if error.retry_after is not None:
+        body["parameters"] = {"retry_after": error.retry_after}
+    return Reply(error.code, body)

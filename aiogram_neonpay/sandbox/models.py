@@ -1,0 +1,200 @@
+"""Owns the values that describe the sandbox's world: people, bots, chats, messages, invoices, charges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Person:
+    """Someone with a Telegram account and Stars on it."""
+
+    id: int
+    first_name: str
+    username: str
+    language_code: str | None
+    stars: int
+    last_name: str | None = None
+    history: list[PersonRow] = field(default_factory=list)
+
+    def as_user(self) -> Json:
+        """Return the Bot API `User` object."""
+        user: Json = {"id": self.id, "is_bot": False, "first_name": self.first_name}
+        if self.last_name:
+            user["last_name"] = self.last_name
+        user["username"] = self.username
+        if self.language_code:
+            user["language_code"] = self.language_code
+        return user
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """One change of a person's balance; ``amount`` is negative when Stars left."""
+
+    amount: int
+    date: int
+    title: str
+    charge_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One row of a bot's Star transactions; sale and refund share the id and differ in direction."""
+
+    id: str
+    amount: int
+    date: int
+    outgoing: bool
+    user_id: int
+    payload: str
+    subscription_period: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """What somebody can pay for: content of an invoice message, a link or an inline result."""
+
+    bot_id: int
+    title: str
+    description: str
+    payload: str
+    currency: str
+    amount: int
+    start_parameter: str = ""
+    photo_url: str | None = None
+    subscription_period: int | None = None
+    slug: str | None = None
+
+
+@dataclass(slots=True)
+class Charge:
+    """One successful payment."""
+
+    id: str
+    bot_id: int
+    user_id: int
+    invoice: Invoice
+    date: int
+    update_id: int | None = None
+    update_message: Json | None = None
+    subscription_until: int | None = None
+    refunded: bool = False
+
+
+@dataclass(slots=True)
+class Message:
+    """A message in a chat; ``body`` is the Bot API `Message` object, the rest is what clients know besides."""
+
+    chat: Chat
+    id: int
+    order: int
+    body: Json
+    bot_id: int | None = None
+    invoice: Invoice | None = None
+    reply_keyboard: Json | None = None
+    charge_id: str | None = None
+    inline_message_id: str | None = None
+
+
+@dataclass(slots=True)
+class Chat:
+    """A private chat of one person with one bot, or a group."""
+
+    id: int
+    type: str
+    title: str
+    bot_ids: list[int]
+    member_ids: list[int]
+    started: bool = True
+    blocked: bool = False
+    messages: dict[int, Message] = field(default_factory=dict)
+    action: tuple[str, float] | None = None
+
+    @property
+    def is_private(self) -> bool:
+        """Whether this is a person's own chat with a bot."""
+        return self.type == "private"
+
+
+@dataclass(slots=True)
+class CallbackQuery:
+    """A tapped inline button that waits for its answer."""
+
+    id: str
+    bot_id: int
+    user_id: int
+    created: float
+    answered: bool = False
+    text: str | None = None
+    alert: bool = False
+    url: str | None = None
+
+
+@dataclass(slots=True)
+class InlineQuery:
+    """An inline query and, once the bot has answered, its results."""
+
+    id: str
+    bot_id: int
+    user_id: int
+    text: str
+    created: float
+    results: list[Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One recorded Bot API call.
+
+    ``result`` holds the answer, ``error`` the description of a refusal (then ``result`` is ``None``).
+    ``time`` is in Unix seconds of the sandbox's clock. Successful ``getUpdates`` calls are not recorded.
+    """
+
+    bot_id: int
+    method: str
+    params: Json
+    result: Any
+    error: str | None
+    error_code: int | None
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How an attempt to pay ended.
+
+    ``error`` is what the payer saw: the bot's own words when it declined, else Telegram's token
+    (``BALANCE_TOO_LOW``, ``BOT_PRECHECKOUT_TIMEOUT``, ...); ``code`` is always the token.
+    ``transaction_id`` is the charge id, ``None`` when nothing was charged. ``amount`` is in Stars.
+    """
+
+    ok: bool
+    error: str | None
+    transaction_id: str | None
+    amount: int
+    code: str | None = None
+    subscription_expiration_date: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One message of a transcript, as the person sees it.
+
+    ``sender_id`` is the author's account; ``buttons`` are the texts of its keyboard, row by row;
+    ``amount`` is an invoice's price in Stars; ``paid`` tells that it has become a receipt;
+    ``raw`` is the Bot API `Message` object.
+    """
+
+    id: int
+    chat_id: int
+    sender_id: int
+    from_bot: bool
+    text: str
+    buttons: tuple[tuple[str, ...], ...]
+    amount: int | None
+    paid: bool
+    raw: Json

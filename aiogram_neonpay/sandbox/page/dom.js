@@ -1,0 +1,61 @@
+// Owns making elements. Text always goes in as text, never as markup.
+
+export const byId = (id) => document.getElementById(id);
+
+/** Make an element: `el("button", {class: "x", onclick: f}, "text", child)`. */
+export function el(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "class") node.className = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** Make an icon from the sprite in the page. */
+export function icon(name, className = "") {
+  const space = "http://www.w3.org/2000/svg";
+  const svg = document.createElementNS(space, "svg");
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("class", `icon ${className}`);
+  const use = document.createElementNS(space, "use");
+  use.setAttribute("href", `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** An amount of Stars: the star and the number, read out as "25 Stars". */
+export function stars(amount, { sign = false } = {}) {
+  const number = Math.abs(amount).toLocaleString("en");
+  const mark = amount < 0 ? "\u2212" : sign ? "+" : "";
+  return el("span", { class: "stars" },
+    el("span", { class: "unseen" }, `${mark}${number} Stars`),
+    el("span", { "aria-hidden": "true", class: "stars-shown" }, mark, icon("star"), number));
+}
+
+/** A text as nodes, with the star emoji drawn as the Stars icon: not every machine has a font for it. */
+export function withStars(text) {
+  return text.split(/(\u2b50\ufe0f?)/).filter(Boolean).map((part) =>
+    part.startsWith("\u2b50") ? el("span", {}, el("span", { class: "unseen" }, part), icon("star", "emoji-star")) : part);
+}
+
+export function avatar(id, name, big = false) {
+  const initials = name.split(/\s+/).map((word) => [...word][0] ?? "").slice(0, 2).join("").toUpperCase();
+  return el("span", { class: `avatar tone-${Math.abs(id) % 7}${big ? " big" : ""}`, "aria-hidden": "true" }, initials);
+}
+
+export const clockTime = (date) =>
+  new Date(date * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+
+export const dayName = (date) =>
+  new Date(date * 1000).toLocaleDateString("en", { month: "long", day: "numeric" });
+
+export function toast(text, kind = "") {
+  const box = el("div", { class: `toast ${kind}` }, kind === "good" ? icon("check") : null, el("span", {}, text));
+  byId("toasts").replaceChildren(box);
+  setTimeout(() => box.classList.add("leaving"), 2600);
+  setTimeout(() => box.remove(), 3000);
+}

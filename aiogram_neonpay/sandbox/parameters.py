@@ -1,0 +1,87 @@
+"""Owns reading the parameters of a Bot API call: everything is a string, as on Telegram's own server.
+
+Source: `get_integer_arg`, `to_bool` and the JSON body reader of tdlib/telegram-bot-api.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aiogram_neonpay.sandbox.errors import refuse
+
+_NUMBER = re.compile(r"^[+-]?\d+$")
+_TRUE = frozenset({"true", "yes", "1"})
+
+
+class Parameters:
+    """The parameters of one call, from a query string, a form or a JSON body alike."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = {
+            name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for name, value in values.items()
+            if value is not None
+        }
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self._values.get(name))
+
+    def text(self, name: str) -> str:
+        """Return the parameter as it was written, or an empty string."""
+        return self._values.get(name, "")
+
+    def required(self, name: str) -> str:
+        """Return a parameter that must not be empty.
+
+        :raises ApiError: 400 ``parameter "name" is required``.
+        """
+        value = self.text(name)
+        if not value:
+            raise refuse(f'parameter "{name}" is required')
+        return value
+
+    def integer(self, name: str, default: int = 0, low: int | None = None, high: int | None = None) -> int:
+        """Return a whole number, silently clamped to its range; text that is no number reads as 0."""
+        written = self.text(name).strip()
+        value = default if not written else self._whole(written)
+        if low is not None:
+            value = max(low, value)
+        if high is not None:
+            value = min(high, value)
+        return value
+
+    @staticmethod
+    def _whole(written: str) -> int:
+        return int(written) if _NUMBER.match(written) and len(written) < 20 else 0
+
+    def boolean(self, name: str) -> bool:
+        """Return ``True`` for ``true``, ``yes`` and ``1`` in any case, ``False`` for everything else."""
+        return self.text(name).strip().lower() in _TRUE
+
+    def json(self, name: str, complaint: str) -> Any:
+        """Return a parameter that holds JSON, or ``None`` when it is missing or empty.
+
+        :raises ApiError: 400 with ``complaint`` when it cannot be parsed.
+        """
+        written = self.text(name)
+        if not written:
+            return None
+        try:
+            return json.loads(written)
+        except (ValueError, RecursionError):
+            raise refuse(complaint) from None
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the parameters for the record of calls, with nested JSON decoded."""
+        decoded: dict[str, Any] = {}
+        for name, value in self._values.items():
+            decoded[name] = value
+            if value[:1] in "[{":
+                try:
+                    decoded[name] = json.loads(value)
+                except (ValueError, RecursionError):
+                    continue
+        return decoded

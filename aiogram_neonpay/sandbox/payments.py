@@ -1,0 +1,200 @@
+"""Owns the path of a payment: form, pre-checkout with its deadline, charge, receipt, refund."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from aiogram_neonpay.sandbox import ledger
+from aiogram_neonpay.sandbox.errors import SandboxError, refuse
+from aiogram_neonpay.sandbox.models import Charge, Invoice, Json, Message, Person, Receipt
+from aiogram_neonpay.sandbox.rules import (
+    GUESS_PRE_CHECKOUT_QUERY,
+    GUESS_PROVIDER_CHARGE_ID,
+    MESSAGE_RETENTION,
+    PAYMENT_FORM_LIFETIME,
+    PRE_CHECKOUT_DEADLINE,
+    PRE_CHECKOUT_RETENTION,
+)
+from aiogram_neonpay.sandbox.world import BotAccount, World
+
+TIMEOUT = "BOT_PRECHECKOUT_TIMEOUT"
+DECLINED = "BOT_PRECHECKOUT_FAILED"
+TOO_POOR = "BALANCE_TOO_LOW"
+
+
+@dataclass(slots=True)
+class PaymentForm:
+    """The sheet a payer sees before confirming; it can be confirmed once, within 10 minutes."""
+
+    id: str
+    user_id: int
+    invoice: Invoice
+    created: float
+    message: Message | None = None
+    submitted: bool = False
+
+
+@dataclass(slots=True)
+class Checkout:
+    """A pre-checkout query on its way to a bot and back: the vote is ``None`` until the bot answers."""
+
+    id: str
+    bot_id: int
+    deadline: float
+    decided: asyncio.Event = field(default_factory=asyncio.Event)
+    vote: bool | None = None
+    error: str | None = None
+
+
+class Payments:
+    """All payments of one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._forms: dict[str, PaymentForm] = {}
+        self._checkouts: dict[str, Checkout] = {}
+
+    def open_form(self, person: Person, invoice: Invoice, message: Message | None = None) -> PaymentForm:
+        """Show a payer the sheet of an invoice; ``message`` is the one it was opened from, if any."""
+        now = self._world.clock.now()
+        self._forms = {form.id: form for form in self._forms.values() if now - form.created < 2 * PAYMENT_FORM_LIFETIME}
+        form = PaymentForm(self._world.ids.form_id(), person.id, invoice, now, message)
+        self._forms[form.id] = form
+        return form
+
+    async def submit(self, user_id: int, form_id: str) -> Receipt:
+        """Confirm a form and wait for the outcome.
+
+        Nothing is sent to the bot when the payer is short of Stars.
+
+        :raises SandboxError: when there is no such form for this person.
+        """
+        form = self._forms.get(form_id)
+        if form is None or form.user_id != user_id:
+            raise SandboxError("this payment form does not exist: open the invoice again")
+        world, invoice = self._world, form.invoice
+        if world.clock.now() - form.created >= PAYMENT_FORM_LIFETIME:
+            return _failed(invoice, "FORM_EXPIRED")
+        if form.submitted:
+            return _failed(invoice, "FORM_SUBMIT_DUPLICATE")
+        person, bot = world.people[user_id], world.bots[invoice.bot_id]
+        if person.stars < invoice.amount:
+            return _failed(invoice, TOO_POOR)
+        form.submitted = True
+        checkout = await self._ask(bot, person, invoice)
+        if checkout.vote is None:
+            return _failed(invoice, TIMEOUT)
+        if not checkout.vote:
+            return _failed(invoice, DECLINED, checkout.error)
+        if person.stars < invoice.amount:  # spent elsewhere while the bot was thinking
+            return _failed(invoice, TOO_POOR)
+        charge = ledger.sell(world, bot, person, invoice)
+        self._deliver(bot, person, charge, form.message)
+        return Receipt(True, None, charge.id, invoice.amount, None, charge.subscription_until)
+
+    def answer(self, bot: BotAccount, query_id: str, ok: bool, error: str) -> None:
+        """Take a bot's answer to a pre-checkout query.
+
+        :raises ApiError: 400 for an unknown, late or repeated answer (a guess).
+        """
+        checkout = self._checkouts.get(query_id)
+        if checkout is None or checkout.bot_id != bot.id or self._world.clock.now() >= checkout.deadline:
+            raise refuse(GUESS_PRE_CHECKOUT_QUERY)
+        if checkout.decided.is_set():
+            raise refuse(GUESS_PRE_CHECKOUT_QUERY)
+        checkout.vote, checkout.error = ok, None if ok else error
+        checkout.decided.set()
+
+    def refund(self, bot: BotAccount, user_id: int, charge_id: str) -> Charge:
+        """Refund a charge: Stars go back, and the bot's service message says so.
+
+        :raises ApiError: as :func:`aiogram_neonpay.sandbox.ledger.give_back`.
+        """
+        charge = ledger.give_back(self._world, bot, user_id, charge_id)
+        content = _payment_json(charge)
+        if not content["provider_payment_charge_id"]:
+            del content["provider_payment_charge_id"]
+        chat = self._world.private_chat(bot.id, user_id)
+        # Outgoing, and yet delivered to the bot: Client.cpp lets this kind through on purpose.
+        message = self._world.post(chat, bot.as_user(), {"refunded_payment": content}, bot_id=bot.id)
+        message.charge_id = charge.id
+        self._world.message_update(bot, message)
+        self._world.announce(message)
+        for other in chat.messages.values():
+            if other.charge_id == charge.id and other is not message:
+                self._world.announce(other)
+        return charge
+
+    def repeat(self, charge: Charge) -> None:
+        """Deliver a charge's `successful_payment` update once more, under its old number."""
+        if charge.update_id is None or charge.update_message is None:
+            raise SandboxError("the bot never got an update of this charge: it does not ask for messages")
+        bot = self._world.bots[charge.bot_id]
+        lane = f"chat:{charge.user_id}"
+        update = bot.queue.repeat(
+            charge.update_id, "message", dict(charge.update_message), lifetime=MESSAGE_RETENTION, lane=lane
+        )
+        self._world.show_update(bot, update)
+
+    async def _ask(self, bot: BotAccount, person: Person, invoice: Invoice) -> Checkout:
+        world = self._world
+        deadline = world.clock.now() + PRE_CHECKOUT_DEADLINE
+        checkout = Checkout(world.ids.query_id(), bot.id, deadline)
+        self._checkouts[checkout.id] = checkout
+        timer = world.clock.call_at(deadline, checkout.decided.set)
+        world.update(
+            bot,
+            "pre_checkout_query",
+            {
+                "id": checkout.id,
+                "from": person.as_user(),
+                "currency": invoice.currency,
+                "total_amount": invoice.amount,
+                "invoice_payload": invoice.payload,
+            },
+            lane=f"pre_checkout:{person.id}",
+            lifetime=PRE_CHECKOUT_RETENTION,
+        )
+        try:
+            await checkout.decided.wait()
+        finally:
+            timer.cancel()
+            self._checkouts.pop(checkout.id, None)
+        return checkout
+
+    def _deliver(self, bot: BotAccount, person: Person, charge: Charge, paid: Message | None) -> None:
+        world = self._world
+        chat = world.private_chat(bot.id, person.id)
+        if world.rules.paying_opens_chat:
+            chat.started = True
+        content = _payment_json(charge)
+        if charge.subscription_until:
+            content["is_recurring"] = True
+            content["is_first_recurring"] = True
+            content["subscription_expiration_date"] = charge.subscription_until
+        # Also for an invoice paid in a group: the service message comes in the payer's private chat.
+        message = world.post(chat, person.as_user(), {"successful_payment": content})
+        message.charge_id = charge.id
+        update = world.message_update(bot, message)
+        if update is not None:
+            charge.update_id, charge.update_message = update.id, update.content
+        if paid is not None and paid.chat is chat and paid.charge_id is None:
+            paid.charge_id = charge.id
+            world.announce(paid)
+        world.announce(message)
+
+
+def _payment_json(charge: Charge) -> Json:
+    invoice = charge.invoice
+    return {
+        "currency": invoice.currency,
+        "total_amount": invoice.amount,
+        "invoice_payload": invoice.payload,
+        "telegram_payment_charge_id": charge.id,
+        "provider_payment_charge_id": GUESS_PROVIDER_CHARGE_ID,
+    }
+
+
+def _failed(invoice: Invoice, code: str, text: str | None = None) -> Receipt:
+    return Receipt(False, text or code, None, invoice.amount, code)

@@ -1,0 +1,92 @@
+"""Owns the numbers of Telegram that the sandbox enforces, and names every guess as a guess.
+
+Sources: core.telegram.org/bots/api (Bot API 10.3), the server in tdlib/telegram-bot-api, and tdlib/td.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+#: The currency of Telegram Stars.
+STARS: Final = "XTR"
+
+# --- invoices (Bot API, sendInvoice and createInvoiceLink) ---
+TITLE_CHARACTERS: Final = 32
+DESCRIPTION_CHARACTERS: Final = 255
+PAYLOAD_BYTES: Final = 128
+SUBSCRIPTION_PERIOD: Final = 2_592_000
+SUBSCRIPTION_PRICE: Final = 10_000
+#: Checked by the Bot API server itself for any currency (LabeledPricePart.cpp).
+LARGEST_AMOUNT: Final = 999_999_999_999
+SUGGESTED_TIPS: Final = 4
+
+# --- messages ---
+TEXT_CHARACTERS: Final = 4096
+CALLBACK_DATA_BYTES: Final = 64
+CALLBACK_ANSWER_CHARACTERS: Final = 200
+COMMANDS: Final = 100
+INLINE_RESULTS: Final = 50
+
+# --- deadlines and retention, seconds ---
+PRE_CHECKOUT_DEADLINE: Final = 10
+PAYMENT_FORM_LIFETIME: Final = 600
+MESSAGE_RETENTION: Final = 86_400
+PRE_CHECKOUT_RETENTION: Final = 150
+CALLBACK_RETENTION: Final = 150
+INLINE_RETENTION: Final = 30
+OTHER_RETENTION: Final = 86_400
+#: Updates that may wait for one bot; more are dropped (TQueue.cpp).
+QUEUE_LENGTH: Final = 100_000
+
+# --- getUpdates and webhooks (Client.cpp, WebhookActor.cpp) ---
+POLL_LIMIT: Final = 100
+POLL_TIMEOUT: Final = 50
+TRANSACTIONS_LIMIT: Final = 100
+WEBHOOK_CONNECTIONS: Final = 40
+WEBHOOK_CONNECTIONS_LIMIT: Final = 100
+WEBHOOK_ANSWER_SECONDS: Final = 60
+WEBHOOK_RETRY_AFTER_LIMIT: Final = 3600
+WEBHOOK_GONE_SECONDS: Final = 23 * 3600
+
+#: Kinds that are delivered only when asked for by name (Bot API, getUpdates).
+OPT_IN_UPDATES: Final = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
+
+# --- guesses: tokens nobody has confirmed for these causes ---
+GUESS_TITLE_TOO_LONG: Final = "STARS_INVOICE_INVALID"
+GUESS_DESCRIPTION_TOO_LONG: Final = "STARS_INVOICE_INVALID"
+GUESS_SEVERAL_PRICES: Final = "STARS_INVOICE_INVALID"
+GUESS_PAYLOAD_TOO_LONG: Final = "INVOICE_PAYLOAD_INVALID"
+GUESS_PRICE_TOO_HIGH: Final = "CURRENCY_TOTAL_AMOUNT_INVALID"
+GUESS_SUBSCRIPTION_TOO_HIGH: Final = "CURRENCY_TOTAL_AMOUNT_INVALID"
+GUESS_SUBSCRIPTION_PERIOD: Final = "SUBSCRIPTION_PERIOD_INVALID"
+GUESS_PAY_BUTTON_WITHOUT_INVOICE: Final = "BUTTON_TYPE_INVALID"
+#: An unknown, a late and a second answer to one pre-checkout query are taken for the same failure.
+GUESS_PRE_CHECKOUT_QUERY: Final = "QUERY_ID_INVALID"
+GUESS_UNKNOWN_CHARGE: Final = "CHARGE_NOT_FOUND"
+#: The right charge with another payer's id is taken for an unknown charge.
+GUESS_FOREIGN_CHARGE: Final = "CHARGE_NOT_FOUND"
+GUESS_BOT_TOO_POOR: Final = "BALANCE_TOO_LOW"
+#: What `provider_payment_charge_id` holds for Stars.
+GUESS_PROVIDER_CHARGE_ID: Final = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the sandbox lets a test switch, because the truth is unknown or inconvenient.
+
+    :param price_cap: the largest one-off price in Stars (a guess: no source states one);
+        ``None`` switches the check off.
+    :param polling_brake: slow down a client that asks getUpdates with the same offset again and again,
+        as Telegram does: within 0.5 s it gets one update, within 3 s it waits up to 3 s, and a second 409
+        within 3 s is held back that long. Also limits setWebhook to one call a second.
+    :param paying_opens_chat: a person who has paid may be written to by the bot even if they never
+        pressed Start (a guess).
+    :param balance_below_zero: let a refund take the bot's balance below zero instead of refusing it
+        (refusing with BALANCE_TOO_LOW is a guess).
+    """
+
+    price_cap: int | None = 10_000
+    polling_brake: bool = True
+    paying_opens_chat: bool = True
+    balance_below_zero: bool = False

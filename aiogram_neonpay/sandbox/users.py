@@ -1,0 +1,282 @@
+"""Owns the handles with which Python code acts as a person, or looks at a group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiogram_neonpay.sandbox import ledger, people
+from aiogram_neonpay.sandbox.errors import SandboxError
+from aiogram_neonpay.sandbox.methods.inline import send_result
+from aiogram_neonpay.sandbox.models import Chat, ChatMessage, Invoice, Json, Message, PersonRow, Receipt
+from aiogram_neonpay.sandbox.payments import Payments
+from aiogram_neonpay.sandbox.transcript import (
+    chat_message,
+    find_button,
+    find_reply_button,
+    inline_rows,
+    newest_invoice,
+)
+from aiogram_neonpay.sandbox.world import BotAccount, World
+
+#: How long a person waits for a button, an invoice or an answer, in real seconds.
+PATIENCE = 5.0
+#: How long a person waits for a newer invoice before paying an older one, in real seconds.
+SECOND_LOOK = 1.0
+
+
+class SandboxGroup:
+    """A group in the sandbox."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+
+    @property
+    def id(self) -> int:
+        """The group's chat id."""
+        return self._chat.id
+
+    @property
+    def title(self) -> str:
+        """The group's title."""
+        return self._chat.title
+
+    def messages(self) -> list[ChatMessage]:
+        """Return everything written in the group, oldest first."""
+        return [chat_message(message) for message in self._chat.messages.values()]
+
+
+class SandboxUser:
+    """A person in the sandbox, acted by a test.
+
+    ``chat`` parameters name a group (a :class:`SandboxGroup` or its id); without one the person's private
+    chat with the bot is meant. ``bot`` (a username, a token or an id) is needed only when there are several.
+    """
+
+    def __init__(self, world: World, payments: Payments, person_id: int) -> None:
+        self._world = world
+        self._payments = payments
+        self._person = world.people[person_id]
+        self._acted = 0
+
+    @property
+    def id(self) -> int:
+        """The person's user id, which is also the id of their private chats."""
+        return self._person.id
+
+    @property
+    def name(self) -> str:
+        """The person's first name."""
+        return self._person.first_name
+
+    @property
+    def username(self) -> str:
+        """The person's username, without the ``@``."""
+        return self._person.username
+
+    @property
+    def balance(self) -> int:
+        """The person's Stars."""
+        return self._person.stars
+
+    @property
+    def history(self) -> list[PersonRow]:
+        """The changes of the person's balance, oldest first."""
+        return list(self._person.history)
+
+    def messages(self, chat: SandboxGroup | int | None = None, *, bot: str | int | None = None) -> list[ChatMessage]:
+        """Return the transcript of a chat, oldest first."""
+        return [chat_message(message) for message in self._chat(chat, bot).messages.values()]
+
+    async def send(
+        self, text: str, *, chat: SandboxGroup | int | None = None, bot: str | int | None = None
+    ) -> ChatMessage:
+        """Write a message; the bot's update is queued when this returns."""
+        self._acted = self._world.last_order
+        return chat_message(people.write(self._world, self._person, self._chat(chat, bot), text))
+
+    async def tap(
+        self,
+        button: str,
+        *,
+        chat: SandboxGroup | int | None = None,
+        message: ChatMessage | None = None,
+        timeout: float = PATIENCE,
+    ) -> str | None:
+        """Tap a button whose text contains ``button`` (in any case), waiting for it to appear.
+
+        The newest message that has such an inline button is meant, or ``message``; failing that, the reply
+        keyboard. An inline button waits for ``answerCallbackQuery``; a link to a bot's ``start`` is followed.
+
+        :param timeout: real seconds to wait for the button, and again for the answer.
+        :return: the text of the callback answer; ``None`` if it has none, never came, or was not asked for.
+        :raises SandboxError: when no such button appears, or it pays (then :meth:`pay` is meant).
+        """
+        chats = self._chats(chat)
+
+        def inline() -> tuple[Message, Json] | None:
+            return find_button(chats, button) if message is None else self._button_of(message, button)
+
+        def reply() -> tuple[Chat, str] | None:
+            return find_reply_button(chats, button) if message is None else None
+
+        await self._world.changed.until(lambda: (inline() or reply()) is not None, timeout)
+        acted, self._acted = self._acted, self._world.last_order
+        found = inline()
+        if found is not None:
+            return await self._press(*found, timeout)
+        typed = reply()
+        if typed is None:
+            self._acted = acted
+            raise SandboxError(f"{self.name} sees no button with {button!r}{self._last_words(chats)}")
+        people.write(self._world, self._person, *typed)
+        return None
+
+    async def pay(
+        self,
+        invoice: ChatMessage | Any | None = None,
+        *,
+        link: str | None = None,
+        chat: SandboxGroup | int | None = None,
+        timeout: float = PATIENCE,
+    ) -> Receipt:
+        """Open an invoice, confirm, and wait for the outcome.
+
+        Without arguments the newest invoice message is paid. One that came after the person's last message
+        or tap is waited for; if none comes within a second, an older one is paid.
+
+        :param invoice: a :class:`ChatMessage` or an aiogram ``Message``.
+        :param link: an invoice link or its slug.
+        :param timeout: real seconds to wait for an invoice to appear.
+        :raises SandboxError: when there is no such invoice.
+        """
+        message: Message | None = None
+        if link is not None:
+            content = people.linked_invoice(self._world, link)
+        else:
+            message = self._given(invoice) if invoice is not None else await self._offered(chat, timeout)
+            content = _invoice_of(message)
+        form = self._payments.open_form(self._person, content, message)
+        return await self._payments.submit(self._person.id, form.id)
+
+    async def inline(self, text: str = "", *, bot: str | int | None = None, timeout: float = PATIENCE) -> list[Json]:
+        """Type an inline query and return the results the bot offers."""
+        query = people.ask_inline(self._world, self._person, self._bot(bot), text)
+        await self._world.changed.until(lambda: query.results is not None, timeout)
+        return list(query.results or [])
+
+    async def send_inline(
+        self,
+        result_id: str,
+        *,
+        chat: SandboxGroup | int | None = None,
+        bot: str | int | None = None,
+    ) -> ChatMessage:
+        """Send one result of the person's last inline query into a chat."""
+        account = self._bot(bot)
+        queries = [
+            query
+            for query in self._world.inline_queries.values()
+            if query.user_id == self.id and query.bot_id == account.id
+        ]
+        if not queries:
+            raise SandboxError(f"{self.name} has asked no inline query yet")
+        self._acted = self._world.last_order
+        target = self._chat(chat, bot)
+        return chat_message(send_result(self._world, self._person, target, queries[-1], result_id))
+
+    def block(self, *, bot: str | int | None = None) -> None:
+        """Block the bot: it gets 403 until the person unblocks it or writes."""
+        people.block(self._world, self._chat(None, bot), self._person, True)
+
+    def unblock(self, *, bot: str | int | None = None) -> None:
+        """Unblock the bot."""
+        people.block(self._world, self._chat(None, bot), self._person, False)
+
+    def top_up(self, stars: int) -> None:
+        """Buy Stars, as in Telegram's own shop."""
+        if stars <= 0:
+            raise SandboxError(f"a top-up is at least 1 Star, not {stars}")
+        ledger.top_up(self._world, self._person, stars)
+
+    # --- finding things ---
+
+    def _bot(self, bot: str | int | None) -> BotAccount:
+        return find_bot(self._world, bot)
+
+    def _chat(self, chat: SandboxGroup | int | None, bot: str | int | None) -> Chat:
+        chat_id = chat.id if isinstance(chat, SandboxGroup) else chat
+        if chat_id is None or chat_id == self.id:
+            return self._world.private_chat(self._bot(bot).id, self.id)
+        group = self._world.groups.get(chat_id)
+        if group is None or self.id not in group.member_ids:
+            raise SandboxError(f"{self.name} is in no chat {chat_id}")
+        return group
+
+    def _chats(self, chat: SandboxGroup | int | None) -> list[Chat]:
+        return self._world.chats_of(self.id) if chat is None else [self._chat(chat, None)]
+
+    async def _offered(self, chat: SandboxGroup | int | None, timeout: float) -> Message:
+        chats = self._chats(chat)
+        older = newest_invoice(chats)
+        patience = timeout if older is None else min(SECOND_LOOK, timeout)
+        await self._world.changed.until(lambda: newest_invoice(chats, self._acted) is not None, patience)
+        found = newest_invoice(chats, self._acted) or newest_invoice(chats)
+        if found is None:
+            raise SandboxError(f"{self.name} sees no invoice{self._last_words(chats)}")
+        return found
+
+    def _given(self, invoice: Any) -> Message:
+        raw = invoice.raw if isinstance(invoice, ChatMessage) else None
+        message_id = raw["message_id"] if raw else getattr(invoice, "message_id", None)
+        chat_id = raw["chat"]["id"] if raw else getattr(getattr(invoice, "chat", None), "id", None)
+        sender = raw["from"]["id"] if raw else getattr(getattr(invoice, "from_user", None), "id", None)
+        for chat in self._world.chats_of(self.id):
+            message = chat.messages.get(message_id) if message_id is not None else None
+            if message and chat.id == chat_id and message.body["from"]["id"] == sender:
+                return message
+        raise SandboxError(f"{self.name} does not see the message {message_id} of the chat {chat_id}")
+
+    def _button_of(self, message: ChatMessage, text: str) -> tuple[Message, Json] | None:
+        target = self._given(message)
+        buttons = (button for row in inline_rows(target) for button in row)
+        return next(((target, button) for button in buttons if text.casefold() in button["text"].casefold()), None)
+
+    def _last_words(self, chats: list[Chat]) -> str:
+        messages = [message for chat in chats for message in chat.messages.values()]
+        last = max(messages, key=lambda message: message.order, default=None)
+        return f"; the last message is {last.body.get('text', '(no text)')!r}" if last else "; the chat is empty"
+
+    async def _press(self, message: Message, button: Json, timeout: float) -> str | None:
+        if button.get("pay"):
+            raise SandboxError(f"the button {button['text']!r} pays: use pay()")
+        if button.get("callback_data"):
+            query = people.tap(self._world, self._person, message, button["callback_data"])
+            await self._world.changed.until(lambda: query.answered, timeout)
+            return query.text
+        followed = people.deep_link(self._world, button.get("url", ""))
+        if followed is not None:
+            bot, command = followed
+            people.write(self._world, self._person, self._world.private_chat(bot.id, self.id), command)
+        return None
+
+
+def find_bot(world: World, bot: str | int | None) -> BotAccount:
+    """Find a bot by username, token or id; ``None`` means the only one there is.
+
+    :raises SandboxError: when there is no such bot, or several and none was named.
+    """
+    if bot is None:
+        if len(world.bots) != 1:
+            raise SandboxError(f"there are {len(world.bots)} bots in the sandbox: say which one is meant")
+        return next(iter(world.bots.values()))
+    wanted = str(bot).lstrip("@").lower()
+    for account in world.bots.values():
+        if wanted in (account.username.lower(), account.token.lower(), str(account.id)):
+            return account
+    raise SandboxError("no such bot in the sandbox")
+
+
+def _invoice_of(message: Message) -> Invoice:
+    if message.invoice is None:
+        raise SandboxError(f"the message {message.id} is no invoice")
+    return message.invoice

@@ -1,0 +1,159 @@
+"""What every part of the plugin shares: the catalog, the keys, the bots in hand, the ledger and the clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+
+from aiogram import Bot, Dispatcher
+from aiogram.fsm.storage.base import BaseStorage
+
+from aiogram_neonpay.errors import ConfigurationError, ValidationError
+from aiogram_neonpay.ledger import LedgerEngine, open_engine
+from aiogram_neonpay.ledger.charges import Charges
+from aiogram_neonpay.ledger.invoices import StoredInvoices
+from aiogram_neonpay.payload import Signer
+from aiogram_neonpay.stages import Catalog
+from aiogram_neonpay.texts import Texts
+
+__all__ = ["Clock", "Shop"]
+
+Clock = Callable[[], float]
+"""Gives the present as Unix seconds."""
+
+MIN_SECRET = 16
+"""Characters. A shorter secret could be guessed, and with it invoices forged."""
+
+_bot_in_hand: ContextVar[Bot | None] = ContextVar("neonpay_bot", default=None)
+
+
+class Shop:
+    """The shared state of one :class:`~aiogram_neonpay.NeonPay`.
+
+    :param storage: where payments are kept; the dispatcher's own FSM storage when ``None``.
+    :param secret: signs invoices instead of the bot's token, so that they survive a token change.
+    :param previous_secrets: still verify: earlier secrets, and earlier tokens of the bot.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        bot: Bot | None = None,
+        storage: BaseStorage | None = None,
+        secret: str | None = None,
+        previous_secrets: Sequence[str] = (),
+        clock: Clock | None = None,
+        texts: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        if isinstance(previous_secrets, str):
+            raise ValidationError("previous_secrets", "must be a sequence of strings, not one string", "...")
+        for name, value in (("secret", secret), *(("previous_secrets", item) for item in previous_secrets)):
+            if value is not None and (not isinstance(value, str) or len(value) < MIN_SECRET):
+                raise ValidationError(name, f"must be a string of at least {MIN_SECRET} characters", "...")
+        if storage is not None and not isinstance(storage, BaseStorage):
+            raise ConfigurationError(f"storage must be an aiogram BaseStorage, not {type(storage).__name__}")
+        self.catalog = catalog
+        self.texts = Texts(texts)
+        self.clock: Clock = clock or time.time
+        self.dispatcher: Dispatcher | None = None
+        self._storage = storage
+        self._secret = secret
+        self._previous_secrets = tuple(previous_secrets)
+        self._signers: dict[int, tuple[str, Signer]] = {}
+        self._bots: dict[int, Bot] = {}
+        self.only_bot: Bot | None = None
+        self._engine: LedgerEngine | None = None
+        self._charges: Charges | None = None
+        self._invoices: StoredInvoices | None = None
+        if bot is not None:
+            self.meet(bot)
+
+    # Bots
+
+    def meet(self, bot: Bot) -> None:
+        """Remember a bot that this process acts for."""
+        self._bots[bot.id] = bot
+        # With one bot known, nothing must say which is meant, and updates need no context of their own.
+        self.only_bot = bot if len(self._bots) == 1 else None
+
+    def take_in_hand(self, bot: Bot) -> Callable[[], None]:
+        """Make a bot the one that calls in this context act for; the returned function undoes it."""
+        if self._bots.get(bot.id) is not bot:
+            self.meet(bot)
+        token = _bot_in_hand.set(bot)
+        return lambda: _bot_in_hand.reset(token)
+
+    def bot(self, chosen: Bot | None = None) -> Bot:
+        """Return the bot to act for: the chosen one, the one in hand, or the only one known.
+
+        :raises ConfigurationError: when there is none or no telling which.
+        """
+        self.require_installed()
+        bot = chosen or _bot_in_hand.get()
+        if bot is not None:
+            return bot
+        if len(self._bots) == 1:
+            return next(iter(self._bots.values()))
+        if self._bots:
+            raise ConfigurationError(
+                f"{len(self._bots)} bots are known and none is chosen: pass bot=..., or call pay.as_(bot).method(...)"
+            )
+        raise ConfigurationError(
+            "no bot is known yet: pass bot=... here or to neonpay_router(..., bot=bot); "
+            "inside handlers the bot of the update is used"
+        )
+
+    def require_installed(self) -> None:
+        """Refuse to sell what nobody would deliver.
+
+        :raises ConfigurationError: when the router was never included and no storage was given.
+        """
+        if self.dispatcher is None and self._storage is None:
+            raise ConfigurationError(
+                "this NeonPay was never included in a dispatcher: call dp.include_router(pay) first, "
+                "or, in a process without a dispatcher, neonpay_router(..., storage=..., bot=...)"
+            )
+
+    def signer(self, bot: Bot) -> Signer:
+        """Return the signer of a bot's invoices."""
+        known = self._signers.get(bot.id)
+        if known is None or known[0] != bot.token:
+            keys = [key for key in (self._secret, bot.token) if key is not None]
+            signer = Signer(bot.id, keys[0], [*keys[1:], *self._previous_secrets])
+            known = self._signers[bot.id] = (bot.token, signer)
+        return known[1]
+
+    # The ledger
+
+    @property
+    def engine(self) -> LedgerEngine:
+        """The engine on the storage in use, opened at first need."""
+        if self._engine is None:
+            storage = self._storage
+            if storage is None:
+                self.require_installed()
+                assert self.dispatcher is not None
+                storage = self.dispatcher.storage
+            self._engine = open_engine(storage)
+        return self._engine
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the ledger was needed yet."""
+        return self._charges is not None
+
+    @property
+    def charges(self) -> Charges:
+        """The charges in the ledger."""
+        if self._charges is None:
+            self._charges = Charges(self.engine)
+        return self._charges
+
+    @property
+    def invoices(self) -> StoredInvoices:
+        """The stored invoices in the ledger."""
+        if self._invoices is None:
+            self._invoices = StoredInvoices(self.engine)
+        return self._invoices

@@ -9,8 +9,8 @@ from aiogram import Router
 from aiogram.dispatcher.event.bases import UNHANDLED
 from aiogram.types import TelegramObject
 
-from aiogram_neonpay.events import AnyEvent
-from aiogram_neonpay.models import PaymentResult, PaymentStatus
+from aiogram_neonpay.events import AnyEvent, PaymentCompleted, PaymentEvent
+from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.observers import PaymentObserver
 from aiogram_neonpay.routers import PaymentRouter, payment_routers
 
@@ -26,7 +26,7 @@ TYPED, PLAIN = "typed", "plain"
 class Attempt:
     """What hooks on the way of an update note about the event it carries.
 
-    :ivar payment: what listeners hear; ``None`` for events that are no payment.
+    :ivar listened: whether listeners need not hear it: they have, or it is not for them.
     :ivar candidates: observers with a typed handler that might take the event, judged without waiting for anything.
     :ivar done: what succeeded in earlier attempts and is not called again.
     :ivar plain: whether plain message handlers may hear it.
@@ -41,10 +41,10 @@ class Attempt:
 
     root: Router
     event: AnyEvent
-    payment: PaymentResult | None = None
     done: frozenset[str] = frozenset()
     plain: bool = True
     before_plain: bool = False
+    listened: bool = False
     reached: bool = False
     succeeded: set[str] = field(default_factory=set)
     entered: bool = False
@@ -52,7 +52,15 @@ class Attempt:
     listener_error: Exception | None = None
     routers: list[PaymentRouter] = field(init=False)
     candidates: list[PaymentObserver] = field(init=False)
-    _listened: bool = False
+    _payment: PaymentResult | None = None
+
+    @property
+    def payment(self) -> PaymentResult:
+        """What listeners and plain handlers get: the payment without the bot, safe to keep."""
+        if self._payment is None:
+            assert isinstance(self.event, PaymentEvent)
+            self._payment = self.event.payment
+        return self._payment
 
     @property
     def heard(self) -> bool:
@@ -83,25 +91,21 @@ class Attempt:
 
     async def run_listeners(self, carrier: TelegramObject, name: str, data: dict[str, Any]) -> None:
         """Let every listener hear the payment once in this attempt; one that raises stops none of the others."""
-        payment = self.payment
-        if self._listened or payment is None:
+        if not self.has_listeners():
             return
-        self._listened = True
+        self.listened = True
+        data = {**data, "payment": self.payment}
         for router in self.routers:
             observer = router.on_payment
             for handler in observer.registered:
-                if handler.name in self.done or (payment.status is PaymentStatus.REFUNDED and not handler.refunds):
+                if handler.name in self.done or not (handler.refunds or isinstance(self.event, PaymentCompleted)):
                     continue
                 try:
-                    if await observer.run(handler, payment, carrier, name, self.root, data):
+                    if await observer.run(handler, self.payment, carrier, name, self.root, data):
                         self.succeeded.add(handler.name)
                 except Exception as error:
                     self.listener_error = self.listener_error or error
 
     def has_listeners(self) -> bool:
         """Whether some listener has yet to hear the payment."""
-        return (
-            self.payment is not None
-            and not self._listened
-            and any(router.on_payment.registered for router in self.routers)
-        )
+        return not self.listened and any(router.on_payment.registered for router in self.routers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource
 from aiogram_neonpay.tracking import Tracker
 
 __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentStatus"]
+
+logger = logging.getLogger("aiogram_neonpay")
 
 
 class NeonPay(PaymentRouter):
@@ -69,7 +72,11 @@ class NeonPay(PaymentRouter):
         self.thank_you_message = thank_you_message
         self.startup.register(self._installation.on_startup)
         if adapter is not None and adapter.dispatcher is not None:
-            adapter.dispatcher.include_router(self)
+            if self._installation.is_taken(_root(adapter.dispatcher)):
+                # NEONPAY's documents make a second core beside the first; it may exist, but not sell.
+                logger.warning("the dispatcher of this AiogramAdapter has a NeonPay already: use that one")
+            else:
+                adapter.dispatcher.include_router(self)
 
     # Installing
 

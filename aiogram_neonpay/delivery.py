@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from aiogram import Bot
@@ -45,57 +46,28 @@ class Delivery:
         self._before_plain = propagate == "always"
         self._thanks = thanks
 
-    async def on_message(self, handler: Next, update: TelegramObject, message: Message, data: dict[str, Any]) -> Any:
-        """Handle a service message that tells of a payment or of a refund."""
-        bot: Bot = data["bot"]
-        paid = message.successful_payment
-        refunded = message.refunded_payment
-        if paid is not None:
-            user = message.from_user or buyer_of_refund(message.chat)
-            if not looks_ours(paid.invoice_payload):
-                return await _leave_to_bot(handler, update, data, foreign_payment(message, paid, user.id))
-            return await self._deliver(bot, handler, update, message, paid, user, data)
-        assert refunded is not None
-        buyer = buyer_of_refund(message.chat)
-        data[EVENT_FROM_USER_KEY] = buyer
-        data[EVENT_CONTEXT_KEY] = EventContext(chat=message.chat, user=buyer)
-        if not looks_ours(refunded.invoice_payload):
-            return await _leave_to_bot(handler, update, data, foreign_payment(message, refunded, buyer.id))
-        return await self._announce(bot, handler, update, message, refunded, buyer, data)
-
-    async def _deliver(
-        self,
-        bot: Bot,
-        handler: Next,
-        update: TelegramObject,
-        message: Message,
-        paid: SuccessfulPayment,
-        user: User,
-        data: dict[str, Any],
+    async def on_paid(
+        self, handler: Next, update: TelegramObject, message: Message, paid: SuccessfulPayment, data: dict[str, Any]
     ) -> Any:
+        """Record a payment, take the right to deliver it, let the bot hear it, and settle it."""
+        bot: Bot = data["bot"]
+        user = message.from_user or buyer_of_refund(message.chat)
+        if not looks_ours(paid.invoice_payload):
+            return await _leave_to_bot(handler, update, data, foreign_payment(message, paid, user.id))
         charges = self._shop.charges
-        attempt: Attempt | None = None
         token = self._shop.signer(bot).verify(paid.invoice_payload)
         claim = await charges.claim_delivery(bot.id, facts_of(message, paid, user.id, token))
         if claim is None:
             logger.info("charge of user %s is settled or in other hands: the repeated update is dropped", user.id)
             return None
-        reference = claim.key.name
+        attempt: Attempt | None = None
         try:
-            stage_id = claim.body.get("stage")
-            stage = None if stage_id is None else await self._shop.catalog.get(stage_id)
             if claim.body.get("stored") and not await self._note_invoice(bot, claim):
-                await charges.settle(claim, state=REJECTED, refund=REQUESTED, reason="single-use invoice paid twice")
-                logger.warning("payment %s: its single-use invoice was paid before; it is refunded", reference)
-                self._refunds.start(bot, reference)
+                await self._refund_instead(bot, claim, "its single-use invoice was paid before")
                 return None
-            payment = payment_of(claim.body, reference, stage)
-            event: PaymentEvent
-            if token is None:
-                event = PaymentUnmatched(**vars(payment), bot=bot, message=message, reason="bad_token")
-            else:
-                event = PaymentCompleted(**vars(payment), bot=bot, message=message)
-            attempt = self._attempt(event, payment, claim, heard_by_all=token is not None)
+            genuine = token is not None
+            event = await self._event(PaymentCompleted if genuine else PaymentUnmatched, bot, claim, message)
+            attempt = self._attempt(event, claim.body.get("done", ()), genuine=genuine)
             response = await _carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception) as error:
             # What ran before the one that raised need not run again. If nothing of ours raised, something round it
@@ -104,122 +76,28 @@ class Delivery:
             raise
         return await self._conclude(bot, claim, attempt, response)
 
-    def _attempt(self, event: PaymentEvent, payment: PaymentResult, claim: Claim, *, heard_by_all: bool) -> Attempt:
-        assert self._shop.dispatcher is not None
-        return Attempt(
-            self._shop.dispatcher,
-            event,
-            payment if heard_by_all else None,
-            done=frozenset(claim.body.get("done", ())),
-            plain=heard_by_all,
-            before_plain=self._before_plain,
-        )
-
-    async def _note_invoice(self, bot: Bot, claim: Claim) -> bool:
-        """Note the charge at its stored invoice; ``False`` if it was single-use and another charge came first."""
-        body = claim.body
-        record = await self._shop.invoices.note_payment(bot.id, body["invoice"], body["user"], claim.key.name)
-        if record is None:
-            logger.warning("payment %s: its stored invoice is forgotten; its metadata is lost", claim.key.name)
-            return True
-        if record["metadata"]:
-            body["metadata"] = record["metadata"]
-        return not (record["single"] and record["paid"] != claim.key.name)
-
-    async def _conclude(self, bot: Bot, claim: Claim, attempt: Attempt, response: Any) -> Any:
-        """Settle a charge by what was seen on the way, not by what the chain of handlers returned."""
-        reference = claim.key.name
-        charges = self._shop.charges
-        error: Exception | None = attempt.error or attempt.listener_error
-        if isinstance(attempt.error, RejectPayment):
-            await charges.settle(claim, state=REJECTED, refund=REQUESTED, reason=attempt.error.reason)
-            logger.info("payment %s was rejected by its handler and is refunded", reference)
-            self._refunds.start(bot, reference)
-            return response
-        if error is None and not attempt.plain:
-            await self._set_aside(bot, claim, attempt, "bad_token")
-            return response
-        if error is None and not attempt.reached:
-            error = DeliveryError(reference, "a middleware or filter of the root router stopped it before any handler")
-        if error is None and not attempt.heard and (attempt.entered or response is not UNHANDLED):
-            error = DeliveryError(reference, "a middleware stopped it before its handler")
-        if error is not None:
-            await self._failed(claim, error, attempt)
-            raise error
-        if attempt.heard:
-            await charges.settle(claim, state=DELIVERED)
-            if self._thanks is not None and isinstance(attempt.event, PaymentEvent):
-                self._feed.spawn(attempt.event.answer(self._thanks), f"the thank-you of payment {reference}")
-            return response
-        await self._set_aside(bot, claim, attempt, "no_handler")
-        return response
-
-    async def _set_aside(self, bot: Bot, claim: Claim, attempt: Attempt, reason: str) -> None:
-        """Keep a charge that nothing could deliver where a person finds it, and say so."""
-        reference = claim.key.name
-        await self._shop.charges.settle(claim, state=UNMATCHED, reason=reason)
-        logger.error("payment %s of %s Stars is unmatched (%s)", reference, claim.body["amount"], reason)
-        event = attempt.event
-        if isinstance(event, PaymentCompleted):
-            fields = {**vars(event), "message": None}
-            user = event.message.from_user if event.message is not None else None
-            self.tell(bot, PaymentUnmatched(**fields, reason=reason), user or user_of(claim.body))
-
-    def tell(self, bot: Bot, event: Any, buyer: User) -> None:
-        """Feed an event to its typed handlers, if there are any, in a task of its own."""
-        dispatcher = self._shop.dispatcher
-        if dispatcher is None:
-            return
-        attempt = Attempt(dispatcher, event, plain=False)
-        if attempt.candidates:
-            work = self._feed.event(dispatcher, bot, buyer, int(self._shop.clock()), {ATTEMPT: attempt})
-            self._feed.spawn(work, f"the event {type(event).__name__}")
-
-    async def _failed(self, claim: Claim, error: BaseException, attempt: Attempt | None) -> None:
-        """Write down a failed attempt and free the charge for the next one."""
-        charges, reference = self._shop.charges, claim.key.name
-        if isinstance(error, asyncio.CancelledError):
-            # Whoever cancelled the handler did not judge it: the attempt does not count.
-            await charges.give_back(claim, attempts=claim.body["attempts"] - 1)
-            return
-        if isinstance(error, TelegramForbiddenError) and getattr(error.method, "chat_id", None) == claim.body["user"]:
-            # The buyer blocked the bot: another attempt would repeat what ran before the refused message.
-            await charges.settle(claim, state=STUCK, reason="buyer_unreachable", error=_name(error))
-            logger.error("payment %s is stuck: the buyer blocked the bot in the middle of the delivery", reference)
-            return
-        done = sorted({*claim.body.get("done", ()), *(attempt.succeeded if attempt is not None else ())})
-        await charges.give_back(claim, error=_name(error), done=done)
-        logger.warning("payment %s: attempt %s failed (%s)", reference, claim.body["attempts"], _name(error))
-
-    async def _announce(
-        self,
-        bot: Bot,
-        handler: Next,
-        update: TelegramObject,
-        message: Message,
-        refunded: RefundedPayment,
-        buyer: User,
-        data: dict[str, Any],
+    async def on_refunded(
+        self, handler: Next, update: TelegramObject, message: Message, refunded: RefundedPayment, data: dict[str, Any]
     ) -> Any:
+        """Record a refund that Telegram tells of, and let the bot hear of it unless it has."""
+        bot: Bot = data["bot"]
+        buyer = buyer_of_refund(message.chat)
+        data[EVENT_FROM_USER_KEY] = buyer
+        data[EVENT_CONTEXT_KEY] = EventContext(chat=message.chat, user=buyer)
+        if not looks_ours(refunded.invoice_payload):
+            return await _leave_to_bot(handler, update, data, foreign_payment(message, refunded, buyer.id))
         token = self._shop.signer(bot).verify(refunded.invoice_payload)
         claim = await self._shop.charges.claim_refund(bot.id, facts_of(message, refunded, buyer.id, token))
-        if claim is None:
-            return None
-        return await self.announce(claim, handler, update, message, data)
+        return None if claim is None else await self.announce(claim, handler, update, message, data)
 
     async def announce(
         self, claim: Claim, handler: Next, update: TelegramObject, message: Message, data: dict[str, Any]
     ) -> Any:
         """Let the bot hear of a refund that this worker has claimed, and settle the news."""
-        bot: Bot = data["bot"]
         charges = self._shop.charges
         try:
-            stage_id = claim.body.get("stage")
-            stage = None if stage_id is None else await self._shop.catalog.get(stage_id)
-            payment = payment_of(claim.body, claim.key.name, stage)
-            event = PaymentRefunded(**vars(payment), bot=bot, message=message)
-            attempt = self._attempt(event, payment, claim, heard_by_all=True)
-            attempt.done = frozenset(claim.body.get("told", ()))
+            event = await self._event(PaymentRefunded, data["bot"], claim, message)
+            attempt = self._attempt(event, claim.body.get("told", ()), genuine=True)
             response = await _carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception):
             await charges.give_back(claim)
@@ -240,6 +118,103 @@ class Delivery:
             raise attempt.error
         return response
 
+    async def _event(self, kind: type[PaymentEvent], bot: Bot, claim: Claim, message: Message) -> PaymentEvent:
+        stage_id = claim.body.get("stage")
+        stage = None if stage_id is None else await self._shop.catalog.get(stage_id)
+        fields = {"reason": "bad_token"} if kind is PaymentUnmatched else {}
+        return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, message=message, **fields)
+
+    def _attempt(self, event: PaymentEvent, done: Iterable[str], *, genuine: bool) -> Attempt:
+        assert self._shop.dispatcher is not None
+        return Attempt(
+            self._shop.dispatcher,
+            event,
+            done=frozenset(done),
+            plain=genuine,
+            before_plain=self._before_plain,
+            listened=not genuine,
+        )
+
+    async def _note_invoice(self, bot: Bot, claim: Claim) -> bool:
+        """Note the charge at its stored invoice; ``False`` if it was single-use and another charge came first."""
+        body = claim.body
+        record = await self._shop.invoices.note_payment(bot.id, body["invoice"], body["user"], claim.key.name)
+        if record is None:
+            logger.warning("payment %s: its stored invoice is forgotten; its metadata is lost", claim.key.name)
+            return True
+        if record["metadata"]:
+            body["metadata"] = record["metadata"]
+        return not (record["single"] and record["paid"] != claim.key.name)
+
+    async def _conclude(self, bot: Bot, claim: Claim, attempt: Attempt, response: Any) -> Any:
+        """Settle a charge by what was seen on the way, not by what the chain of handlers returned."""
+        reference = claim.key.name
+        charges = self._shop.charges
+        error: Exception | None = attempt.error or attempt.listener_error
+        if isinstance(attempt.error, RejectPayment):
+            await self._refund_instead(bot, claim, attempt.error.reason)
+            return response
+        if error is None and not attempt.plain:
+            await self._set_aside(bot, claim, attempt, "bad_token")
+            return response
+        if error is None and not attempt.reached:
+            error = DeliveryError(reference, "a middleware or filter of the root router stopped it before any handler")
+        if error is None and not attempt.heard and (attempt.entered or response is not UNHANDLED):
+            error = DeliveryError(reference, "a middleware stopped it before its handler")
+        if error is not None:
+            await self._failed(claim, error, attempt)
+            raise error
+        if attempt.heard:
+            await charges.settle(claim, state=DELIVERED)
+            if self._thanks is not None and isinstance(attempt.event, PaymentEvent):
+                self._feed.spawn(attempt.event.answer(self._thanks), f"the thank-you of payment {reference}")
+            return response
+        await self._set_aside(bot, claim, attempt, "no_handler")
+        return response
+
+    async def _refund_instead(self, bot: Bot, claim: Claim, reason: str) -> None:
+        """End a delivery and ask for the refund in one step, then send it."""
+        await self._shop.charges.settle(claim, state=REJECTED, refund=REQUESTED, reason=reason)
+        logger.info("payment %s is not delivered but refunded (%s)", claim.key.name, reason)
+        self._refunds.start(bot, claim.key.name)
+
+    async def _set_aside(self, bot: Bot, claim: Claim, attempt: Attempt, reason: str) -> None:
+        """Keep a charge that nothing could deliver where a person finds it, and say so."""
+        reference = claim.key.name
+        await self._shop.charges.settle(claim, state=UNMATCHED, reason=reason)
+        logger.error("payment %s of %s Stars is unmatched (%s)", reference, claim.body["amount"], reason)
+        event = attempt.event
+        if isinstance(event, PaymentCompleted):
+            fields = {**vars(event), "message": None}
+            user = event.message.from_user if event.message is not None else None
+            self.tell(bot, PaymentUnmatched(**fields, reason=reason), user or user_of(claim.body))
+
+    def tell(self, bot: Bot, event: Any, buyer: User) -> None:
+        """Feed an event to its typed handlers, if there are any, in a task of its own."""
+        dispatcher = self._shop.dispatcher
+        if dispatcher is None:
+            return
+        attempt = Attempt(dispatcher, event, plain=False, listened=True)
+        if attempt.candidates:
+            work = self._feed.event(dispatcher, bot, buyer, int(self._shop.clock()), {ATTEMPT: attempt})
+            self._feed.spawn(work, f"the event {type(event).__name__}")
+
+    async def _failed(self, claim: Claim, error: BaseException, attempt: Attempt | None) -> None:
+        """Write down a failed attempt and free the charge for the next one."""
+        charges, reference = self._shop.charges, claim.key.name
+        if isinstance(error, asyncio.CancelledError):
+            # Whoever cancelled the handler did not judge it: the attempt does not count.
+            await charges.give_back(claim, attempts=claim.body["attempts"] - 1)
+            return
+        if isinstance(error, TelegramForbiddenError) and getattr(error.method, "chat_id", None) == claim.body["user"]:
+            # The buyer blocked the bot: another attempt would repeat what ran before the refused message.
+            await charges.settle(claim, state=STUCK, reason="buyer_unreachable", error=_name(error))
+            logger.error("payment %s is stuck: the buyer blocked the bot in the middle of the delivery", reference)
+            return
+        done = sorted({*claim.body.get("done", ()), *(attempt.succeeded if attempt is not None else ())})
+        await charges.give_back(claim, error=_name(error), done=done)
+        logger.warning("payment %s: attempt %s failed (%s)", reference, claim.body["attempts"], _name(error))
+
 
 async def _carry(handler: Next, update: TelegramObject, attempt: Attempt, data: dict[str, Any]) -> Any:
     """Let the bot have the update, with the payment in its handlers' reach."""
@@ -247,7 +222,7 @@ async def _carry(handler: Next, update: TelegramObject, attempt: Attempt, data: 
     event = attempt.event
     data["stage"] = event.stage
     if isinstance(event, PaymentResult):
-        data["payment"] = attempt.payment or event
+        data["payment"] = event
     try:
         return await handler(update, data)
     except RejectPayment:

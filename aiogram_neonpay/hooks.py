@@ -72,12 +72,16 @@ def place_first(observer: TelegramEventObserver, handler: HandlerObject) -> None
 
 def place_middleware(manager: MiddlewareManager, middleware: Any, index: int) -> None:
     """Put a middleware at a place among the others, with the manager's own ``register`` and ``unregister``."""
-    others = [item for item in manager[:] if item is not middleware]
+    present = manager[:]
+    if not present:
+        manager.register(middleware)
+        return
+    if present[index if index < len(present) else -1] is middleware:
+        return
+    others = [item for item in present if item is not middleware]
     index = len(others) if index < 0 else index
     wanted = [*others[:index], middleware, *others[index:]]
-    if manager[:] == wanted:
-        return
-    for item in manager[:]:
+    for item in present:
         manager.unregister(item)
     for item in wanted:
         manager.register(item)
@@ -153,6 +157,7 @@ class PlainHandlerJudge:
         if not attempt.plain or not await self._is_meant(handler, router, event, data):
             raise SkipHandler
         attempt.entered = True
+        data = {**data, "payment": attempt.payment}
 
         async def call(event: TelegramObject, data: dict[str, Any]) -> Any:
             if PLAIN in attempt.done:
@@ -268,11 +273,8 @@ class MessageHooks:
         """Let a payment pass: put the hooks up, or back in their places."""
         self._passing += 1
         self.place_gate()
-        inner, outer = self._observer.middleware, self._observer.outer_middleware
-        if not inner or inner[0] is not self._judge:
-            place_middleware(inner, self._judge, 0)
-        if not outer or outer[-1] is not self._last:
-            place_middleware(outer, self._last, -1)
+        place_middleware(self._observer.middleware, self._judge, 0)
+        place_middleware(self._observer.outer_middleware, self._last, -1)
 
     def __exit__(self, *_: object) -> None:
         """Take the hooks down when no other payment is passing."""

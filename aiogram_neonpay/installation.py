@@ -8,7 +8,7 @@ from typing import Any
 
 from aiogram import Bot, Dispatcher, Router
 from aiogram.dispatcher.event.handler import HandlerObject
-from aiogram.types import Update
+from aiogram.types import Message, Update
 
 from aiogram_neonpay.attempts import ATTEMPT
 from aiogram_neonpay.checkout import CHECKOUT, Cashier
@@ -41,14 +41,14 @@ class UpdateHook:
         message = event.message
         if message is not None:
             if message.successful_payment is not None or message.refunded_payment is not None or ATTEMPT in data:
-                return self._in_hand(self.installation.on_payment_message, handler, event, data)
+                return self.installation.on_payment_message(handler, event, message, "message", data)
         elif event.pre_checkout_query is not None:
             if looks_ours(event.pre_checkout_query.invoice_payload):
                 return self._in_hand(self.installation.cashier.on_query, handler, event, data)
         elif event.business_message is not None:
             message = event.business_message
             if message.successful_payment is not None or message.refunded_payment is not None:
-                return self._in_hand(self.installation.on_payment_message, handler, event, data)
+                return self.installation.on_payment_message(handler, event, message, "business_message", data)
         if self._shop.only_bot is data["bot"]:
             return handler(event, data)
         return self._in_hand(_pass_on, handler, event, data)
@@ -60,11 +60,11 @@ class UpdateHook:
         update: Update,
         data: dict[str, Any],
     ) -> Any:
-        undo = self._shop.take_in_hand(data["bot"])
+        token = self._shop.take_in_hand(data["bot"])
         try:
             return await carry(handler, update, data)
         finally:
-            undo()
+            self._shop.put_down(token)
 
 
 async def _pass_on(handler: Next, update: Update, data: dict[str, Any]) -> Any:
@@ -86,17 +86,22 @@ class Installation:
         self._tap_gate = TapGate(shop, seller)
         self._message_hooks: dict[str, MessageHooks] = {}
 
+    def is_taken(self, root: Router) -> bool:
+        """Whether a dispatcher has another NeonPay already."""
+        return isinstance(root, Dispatcher) and any(
+            isinstance(item, UpdateHook) and item.installation is not self for item in root.update.outer_middleware[:]
+        )
+
     def refuse_second(self, dispatcher: Dispatcher) -> None:
         """Refuse to stand beside another one.
 
         :raises ConfigurationError: when the dispatcher has a NeonPay already.
         """
-        for item in dispatcher.update.outer_middleware:
-            if isinstance(item, UpdateHook) and item.installation is not self:
-                raise ConfigurationError(
-                    "this dispatcher has a NeonPay already: put all stages into one, and use PaymentRouter for "
-                    "payment handlers in other modules"
-                )
+        if self.is_taken(dispatcher):
+            raise ConfigurationError(
+                "this dispatcher has a NeonPay already: put all stages into one, and use PaymentRouter for "
+                "payment handlers in other modules"
+            )
 
     def install(self, dispatcher: Dispatcher) -> None:
         """Put every hook in its place; may be repeated.
@@ -124,16 +129,23 @@ class Installation:
             hooks = self._message_hooks[name] = MessageHooks(self.shop.dispatcher, name)
         return hooks
 
-    async def on_payment_message(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
+    async def on_payment_message(
+        self, handler: Next, update: Update, message: Message, name: str, data: dict[str, Any]
+    ) -> Any:
         """Carry a message that tells of money."""
-        message = update.message or update.business_message
-        assert message is not None
-        with self._hooks_on("message" if message is update.message else "business_message"):
-            if CLAIM in data:
-                return await self.delivery.announce(data[CLAIM], handler, update, message, data)
-            if ATTEMPT in data:
-                return await self.delivery.carry_own(data[ATTEMPT], handler, update, data)
-            return await self.delivery.on_message(handler, update, message, data)
+        token = self.shop.take_in_hand(data["bot"])
+        try:
+            with self._hooks_on(name):
+                if CLAIM in data:
+                    return await self.delivery.announce(data[CLAIM], handler, update, message, data)
+                if ATTEMPT in data:
+                    return await self.delivery.carry_own(data[ATTEMPT], handler, update, data)
+                if message.successful_payment is not None:
+                    return await self.delivery.on_paid(handler, update, message, message.successful_payment, data)
+                assert message.refunded_payment is not None
+                return await self.delivery.on_refunded(handler, update, message, message.refunded_payment, data)
+        finally:
+            self.shop.put_down(token)
 
     async def on_startup(self, bot: Bot | None = None, bots: tuple[Bot, ...] = (), **_: Any) -> None:
         """Check the program before it sells; part of the dispatcher's start-up.

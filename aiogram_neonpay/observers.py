@@ -210,7 +210,10 @@ class PaymentObserver(_Registrar):
         call: Callable[[PaymentHandler, dict[str, Any]], Awaitable[Any]],
     ) -> Any:
         for handler in self.registered:
-            matched, data = await handler.check(event, **data)
+            if handler.filters:
+                matched, data = await handler.check(event, **data)
+            else:
+                matched = handler.might_take(event)
             if matched:
                 data["handler"] = handler
                 try:

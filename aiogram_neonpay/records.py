@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from aiogram.types import Chat, Message, RefundedPayment, SuccessfulPayment, User
 
@@ -12,6 +13,8 @@ from aiogram_neonpay.ledger.charges import ANNOUNCED, REFUNDED, STUCK, UNMATCHED
 from aiogram_neonpay.models import PaymentResult, PaymentStatus
 from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.stages import PaymentStage
+
+P = TypeVar("P", bound=PaymentResult)
 
 __all__ = ["buyer_of_refund", "facts_of", "foreign_payment", "payment_of", "user_of"]
 
@@ -59,14 +62,24 @@ def facts_of(
     return facts
 
 
-def payment_of(record: dict[str, Any], reference: str, stage: PaymentStage | None) -> PaymentResult:
-    """Return the payment that a record tells of."""
+def payment_of(
+    record: dict[str, Any],
+    reference: str,
+    stage: PaymentStage | None,
+    kind: Callable[..., P] = PaymentResult,  # type: ignore[assignment]
+    **fields: Any,
+) -> P:
+    """Return the payment that a record tells of.
+
+    :param kind: the class to make: the payment itself, or an event of it.
+    :param fields: what that class needs besides.
+    """
     # Handlers may do with their copy what they like.
     metadata: dict[str, Any] = deepcopy(dict(stage.payload)) if stage is not None and stage.payload else {}
     if own := record.get("metadata"):
         metadata.update(deepcopy(own))
     recurring = record.get("recurring")
-    return PaymentResult(
+    return kind(
         record["user"],
         record["amount"],
         record["currency"],
@@ -84,6 +97,7 @@ def payment_of(record: dict[str, Any], reference: str, stage: PaymentStage | Non
         is_recurring=recurring is not None,
         is_first_recurring=recurring == "first",
         subscription_expires_at=_moment(record.get("paid_until")),
+        **fields,
     )
 
 

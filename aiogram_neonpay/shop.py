@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import BaseStorage
@@ -78,12 +78,15 @@ class Shop:
         # With one bot known, nothing must say which is meant, and updates need no context of their own.
         self.only_bot = bot if len(self._bots) == 1 else None
 
-    def take_in_hand(self, bot: Bot) -> Callable[[], None]:
-        """Make a bot the one that calls in this context act for; the returned function undoes it."""
+    def take_in_hand(self, bot: Bot) -> Token[Bot | None]:
+        """Make a bot the one that calls in this context act for, until it is put down."""
         if self._bots.get(bot.id) is not bot:
             self.meet(bot)
-        token = _bot_in_hand.set(bot)
-        return lambda: _bot_in_hand.reset(token)
+        return _bot_in_hand.set(bot)
+
+    def put_down(self, token: Token[Bot | None]) -> None:
+        """Undo :meth:`take_in_hand`."""
+        _bot_in_hand.reset(token)
 
     def bot(self, chosen: Bot | None = None) -> Bot:
         """Return the bot to act for: the chosen one, the one in hand, or the only one known.

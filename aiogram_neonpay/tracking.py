@@ -9,7 +9,7 @@ from aiogram import Bot
 from aiogram_neonpay.errors import InvoiceNotFoundError, ValidationError
 from aiogram_neonpay.ledger.charges import DELIVERED, REJECTED
 from aiogram_neonpay.ledger.invoices import CANCELLED, OPEN
-from aiogram_neonpay.models import InvoiceStatus, PaymentStatus
+from aiogram_neonpay.models import InvoiceStatus, PaymentResult, PaymentStatus
 from aiogram_neonpay.records import payment_of
 from aiogram_neonpay.shop import Shop
 
@@ -46,7 +46,7 @@ class Tracker:
             return InvoiceStatus(invoice, PaymentStatus.CANCELLED if over else PaymentStatus.PENDING)
         charge = found[1]
         stage = await self._shop.catalog.get(record["stage"])
-        payment = payment_of(charge, found[0].name, stage)
+        payment: PaymentResult = payment_of(charge, found[0].name, stage)
         rejected = charge["state"] == REJECTED and payment.status is PaymentStatus.COMPLETED
         status = PaymentStatus.FAILED if rejected else payment.status
         return InvoiceStatus(invoice, status, charge["state"] == DELIVERED, payment)

@@ -45,7 +45,7 @@ def _waits(body: dict[str, Any]) -> bool:
 
 
 def _digest(charge: str) -> str:
-    return hashlib.sha256(charge.encode()).hexdigest()[:16]
+    return hashlib.sha256(charge.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(eq=False)
@@ -105,7 +105,8 @@ class Charges:
 
         def again(known: dict[str, Any], held: bool) -> dict[str, Any] | None:
             refund = known.get("refund")
-            if refund == ANNOUNCED or (held and refund == REFUNDED):
+            # Without an announcer the lease is the deliverer's: the bot itself refunds what it is delivering.
+            if refund == ANNOUNCED or (held and refund == REFUNDED and "announcer" in known):
                 return None
             return {"refund": REFUNDED}
 
@@ -132,6 +133,10 @@ class Charges:
                 continue
             if known["charge"] != body["charge"]:
                 raise LedgerError(f"two charges share the reference {key.name}: refund one of them by hand")
+            if known.get(holder) == nonce:
+                # Our own claim: its reply was lost, the client sent it again, and others changed the record between.
+                body = known
+                break
             changes = again(known, row.due_in is not None and row.due_in > 0)
             if changes is None:
                 return None
@@ -203,14 +208,18 @@ class Charges:
         A charge id alone does not tell the buyer's partition, so all of them are asked in one round trip.
         """
         if is_reference(payment_id):
-            names = [payment_id]
-        elif user_id is not None:
+            key = RecordKey(bot_id, CHARGE, payment_id)
+            row = (await self._engine.read([key]))[0]
+            if row is not None:
+                return key, row.body
+        # What has the form of a reference may still be a charge id: those are opaque.
+        if user_id is not None:
             names = [reference_of(payment_id, user_id)]
         else:
             names = [f"{partition:x}{_digest(payment_id)}" for partition in range(PARTITIONS)]
         keys = [RecordKey(bot_id, CHARGE, name) for name in names]
         for key, row in zip(keys, await self._engine.read(keys), strict=True):
-            if row is not None and (is_reference(payment_id) or row.body["charge"] == payment_id):
+            if row is not None and row.body["charge"] == payment_id:
                 return key, row.body
         return None
 

@@ -112,7 +112,7 @@ class StoredInvoices:
 
 
 def _key_name(key: str) -> str:
-    return "key." + hashlib.sha256(key.encode()).hexdigest()[:32]
+    return "key." + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _payer_name(invoice_id: str, user_id: int) -> str:

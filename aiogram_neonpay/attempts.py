@@ -62,13 +62,20 @@ class Attempt:
             self._payment = self.event.payment
         return self._payment
 
-    @property
-    def heard(self) -> bool:
-        """Whether any ear has heard it, now or in an earlier attempt."""
-        return bool(self.succeeded or self.done)
+    def is_delivered(self, response: Any) -> bool:
+        """Whether what was meant to hear the event has returned, now or in an earlier attempt.
+
+        :param response: what aiogram's chain of handlers returned: listeners are the delivery only if no handler, and
+            no middleware in front of one, took the update.
+        """
+        if self.error is not None or self.listener_error is not None or not self.reached:
+            return False
+        if TYPED in self.succeeded or PLAIN in self.succeeded or TYPED in self.done or PLAIN in self.done:
+            return True
+        return response is UNHANDLED and not self.entered and bool(self.succeeded or self.done)
 
     def __post_init__(self) -> None:
-        self.routers = list(payment_routers(self.root))
+        self.routers = payment_routers(self.root)
         kind, event = type(self.event), self.event
         self.candidates = [
             observer for router in self.routers if (observer := router.payment_observers[kind]).might_take(event)
@@ -108,4 +115,9 @@ class Attempt:
 
     def has_listeners(self) -> bool:
         """Whether some listener has yet to hear the payment."""
-        return not self.listened and any(router.on_payment.registered for router in self.routers)
+        if self.listened:
+            return False
+        for router in self.routers:  # noqa: SIM110 - for every payment, and a generator costs more
+            if router.on_payment.registered:
+                return True
+        return False

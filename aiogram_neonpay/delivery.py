@@ -28,6 +28,7 @@ from aiogram_neonpay.payload import looks_ours
 from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, payment_of, user_of
 from aiogram_neonpay.refunds import Refunds
 from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.stages import PaymentStage
 
 __all__ = ["Delivery", "Propagate"]
 
@@ -65,9 +66,9 @@ class Delivery:
             if claim.body.get("stored") and not await self._note_invoice(bot, claim):
                 await self._refund_instead(bot, claim, "its single-use invoice was paid before")
                 return None
-            genuine = token is not None
-            event = await self._event(PaymentCompleted if genuine else PaymentUnmatched, bot, claim, message)
-            attempt = self._attempt(event, claim.body.get("done", ()), genuine=genuine)
+            stage = await self._stage_of(claim)
+            event = _event(PaymentUnmatched if token is None else PaymentCompleted, bot, claim, stage, message)
+            attempt = self._attempt(event, claim.body.get("done", ()), genuine=token is not None)
             response = await _carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception) as error:
             # What ran before the one that raised need not run again. If nothing of ours raised, something round it
@@ -96,7 +97,7 @@ class Delivery:
         """Let the bot hear of a refund that this worker has claimed, and settle the news."""
         charges = self._shop.charges
         try:
-            event = await self._event(PaymentRefunded, data["bot"], claim, message)
+            event = _event(PaymentRefunded, data["bot"], claim, await self._stage_of(claim), message)
             attempt = self._attempt(event, claim.body.get("told", ()), genuine=True)
             response = await _carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception):
@@ -118,11 +119,9 @@ class Delivery:
             raise attempt.error
         return response
 
-    async def _event(self, kind: type[PaymentEvent], bot: Bot, claim: Claim, message: Message) -> PaymentEvent:
+    async def _stage_of(self, claim: Claim) -> PaymentStage | None:
         stage_id = claim.body.get("stage")
-        stage = None if stage_id is None else await self._shop.catalog.get(stage_id)
-        fields = {"reason": "bad_token"} if kind is PaymentUnmatched else {}
-        return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, message=message, **fields)
+        return None if stage_id is None else await self._shop.catalog.get(stage_id)
 
     def _attempt(self, event: PaymentEvent, done: Iterable[str], *, genuine: bool) -> Attempt:
         assert self._shop.dispatcher is not None
@@ -149,7 +148,11 @@ class Delivery:
     async def _conclude(self, bot: Bot, claim: Claim, attempt: Attempt, response: Any) -> Any:
         """Settle a charge by what was seen on the way, not by what the chain of handlers returned."""
         reference = claim.key.name
-        charges = self._shop.charges
+        if attempt.plain and attempt.is_delivered(response):
+            await self._shop.charges.settle(claim, state=DELIVERED)
+            if self._thanks is not None and isinstance(attempt.event, PaymentEvent):
+                self._feed.spawn(attempt.event.answer(self._thanks), f"the thank-you of payment {reference}")
+            return response
         error: Exception | None = attempt.error or attempt.listener_error
         if isinstance(attempt.error, RejectPayment):
             await self._refund_instead(bot, claim, attempt.error.reason)
@@ -159,16 +162,11 @@ class Delivery:
             return response
         if error is None and not attempt.reached:
             error = DeliveryError(reference, "a middleware or filter of the root router stopped it before any handler")
-        if error is None and not attempt.heard and (attempt.entered or response is not UNHANDLED):
+        if error is None and (attempt.entered or response is not UNHANDLED):
             error = DeliveryError(reference, "a middleware stopped it before its handler")
         if error is not None:
             await self._failed(claim, error, attempt)
             raise error
-        if attempt.heard:
-            await charges.settle(claim, state=DELIVERED)
-            if self._thanks is not None and isinstance(attempt.event, PaymentEvent):
-                self._feed.spawn(attempt.event.answer(self._thanks), f"the thank-you of payment {reference}")
-            return response
         await self._set_aside(bot, claim, attempt, "no_handler")
         return response
 
@@ -229,6 +227,13 @@ async def _carry(handler: Next, update: TelegramObject, attempt: Attempt, data: 
         if attempt.error is None:
             raise
         return None
+
+
+def _event(
+    kind: type[PaymentEvent], bot: Bot, claim: Claim, stage: PaymentStage | None, message: Message
+) -> PaymentEvent:
+    fields = {"reason": "bad_token"} if kind is PaymentUnmatched else {}
+    return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, message=message, **fields)
 
 
 async def _leave_to_bot(handler: Next, update: TelegramObject, data: dict[str, Any], payment: PaymentResult) -> Any:

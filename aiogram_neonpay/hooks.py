@@ -165,6 +165,7 @@ class PlainHandlerJudge:
             try:
                 result = await handler.call(event, **data)
             except (SkipHandler, CancelHandler):
+                attempt.entered = False
                 raise
             except Exception as error:
                 attempt.error = error

@@ -60,6 +60,15 @@ def outer_middlewares_of(router: Router, event_name: str, *, below: Router) -> l
     ]
 
 
+def _has_middlewares(router: Router | None, name: str, root: Router) -> bool:
+    while router is not None and router is not root:
+        observer = router.observers.get(name)
+        if observer is not None and (len(observer.middleware) or len(observer.outer_middleware)):
+            return True
+        router = router.parent_router
+    return False
+
+
 @dataclass
 class PaymentHandler(HandlerObject):
     """A registered handler with the stage ids it names.
@@ -76,7 +85,9 @@ class PaymentHandler(HandlerObject):
         """Whether the event passes what can be judged at once: stage ids and ``F`` expressions."""
         if self.stage_ids and event.stage_id not in self.stage_ids:
             return False
-        return all(item.magic.resolve(event) for item in self.filters or () if item.magic is not None)
+        if not self.filters:
+            return True
+        return all(item.magic.resolve(event) for item in self.filters if item.magic is not None)
 
     async def check(self, *args: Any, **kwargs: Any) -> tuple[bool, dict[str, Any]]:
         """Evaluate the filters as aiogram does, but ``F`` expressions here instead of in a thread (20 times faster)."""
@@ -187,7 +198,10 @@ class PaymentObserver(_Registrar):
 
     def might_take(self, event: Any) -> bool:
         """Whether some handler here might take the event, judged without waiting for anything."""
-        return any(handler.might_take(event) for handler in self.registered)
+        for handler in self.registered:  # noqa: SIM110 - for every payment, and a generator costs more
+            if handler.might_take(event):
+                return True
+        return False
 
     async def run(self, event: Any, carrier: TelegramObject, name: str, root: Router, data: dict[str, Any]) -> Any:
         """Give the event to the first handler that matches, inside the middlewares of ``name`` here.
@@ -197,18 +211,13 @@ class PaymentObserver(_Registrar):
         """
 
         data = {**data, "event_router": self.router}
-        outer = outer_middlewares_of(self.router, name, below=root)
-        inner = middlewares_of(self.router, name, below=root)
-        if outer or inner or self._filters or len(self.outer_middleware) or len(self.middleware):
-            return await self._run_inside(event, carrier, outer, inner, data)
-        return await self._match(event, data, lambda handler, data: handler.call(event, **data))
-
-    async def _match(
-        self,
-        event: Any,
-        data: dict[str, Any],
-        call: Callable[[PaymentHandler, dict[str, Any]], Awaitable[Any]],
-    ) -> Any:
+        if (
+            self._filters
+            or len(self.outer_middleware)
+            or len(self.middleware)
+            or _has_middlewares(self.router, name, root)
+        ):
+            return await self._run_inside(event, carrier, name, root, data)
         for handler in self.registered:
             if handler.filters:
                 matched, data = await handler.check(event, **data)
@@ -217,15 +226,16 @@ class PaymentObserver(_Registrar):
             if matched:
                 data["handler"] = handler
                 try:
-                    return await call(handler, data)
+                    return await handler.call(event, **data)
                 except SkipHandler:
                     continue
         return UNHANDLED
 
     async def _run_inside(
-        self, event: Any, carrier: TelegramObject, outer: list[Any], inner: list[Any], data: dict[str, Any]
+        self, event: Any, carrier: TelegramObject, name: str, root: Router, data: dict[str, Any]
     ) -> Any:
         """Run inside middlewares of two kinds: the message's, which expect the carrier, and our own."""
+        inner = middlewares_of(self.router, name, below=root)
 
         async def call(handler: PaymentHandler, data: dict[str, Any]) -> Any:
             async def in_inner(_: TelegramObject, data: dict[str, Any]) -> Any:
@@ -234,12 +244,21 @@ class PaymentObserver(_Registrar):
             return await wrap(inner, in_inner)(carrier, data)
 
         async def in_own_outer(event: Any, data: dict[str, Any]) -> Any:
-            return await self._match(event, data, call) if await self.passes_root(event, data) else UNHANDLED
+            if not await self.passes_root(event, data):
+                return UNHANDLED
+            for handler in self.registered:
+                matched, data = await handler.check(event, **data)
+                if matched:
+                    try:
+                        return await call(handler, {**data, "handler": handler})
+                    except SkipHandler:
+                        continue
+            return UNHANDLED
 
         async def in_outer(_: TelegramObject, data: dict[str, Any]) -> Any:
             return await wrap(self.outer_middleware[:], in_own_outer)(event, data)
 
-        return await wrap(outer, in_outer)(carrier, data)
+        return await wrap(outer_middlewares_of(self.router, name, below=root), in_outer)(carrier, data)
 
 
 class ListenerObserver(_Registrar):

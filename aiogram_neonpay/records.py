@@ -78,7 +78,10 @@ def payment_of(
     metadata: dict[str, Any] = deepcopy(dict(stage.payload)) if stage is not None and stage.payload else {}
     if own := record.get("metadata"):
         metadata.update(deepcopy(own))
-    recurring = record.get("recurring")
+    if recurring := record.get("recurring"):
+        fields["is_recurring"] = True
+        fields["is_first_recurring"] = recurring == "first"
+        fields["subscription_expires_at"] = _moment(record.get("paid_until"))
     return kind(
         record["user"],
         record["amount"],
@@ -94,9 +97,6 @@ def payment_of(
         chat_id=record.get("chat"),
         invoice_id=record.get("invoice"),
         attempt=record["attempts"] or 1,
-        is_recurring=recurring is not None,
-        is_first_recurring=recurring == "first",
-        subscription_expires_at=_moment(record.get("paid_until")),
         **fields,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from aiogram import Dispatcher, Router
@@ -60,9 +60,12 @@ class PaymentRouter(Router):
         return sum(len(observer.registered) for observer in observers)
 
 
-def payment_routers(root: Router) -> Iterator[PaymentRouter]:
-    """Return the payment routers below a root, in the order in which updates walk the tree."""
-    return (router for router in root.chain_tail if isinstance(router, PaymentRouter))
+def payment_routers(root: Router) -> list[PaymentRouter]:
+    """Return the payment routers from a root down, in the order in which updates walk the tree."""
+    found = [root] if isinstance(root, PaymentRouter) else []
+    for router in root.sub_routers:
+        found += payment_routers(router)
+    return found
 
 
 def watch_root(router: Router, found: Callable[[Dispatcher], None]) -> None:

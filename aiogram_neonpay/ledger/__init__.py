@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 
 from aiogram.fsm.storage.base import BaseStorage
+from aiogram.fsm.storage.memory import MemoryStorage
 
 from aiogram_neonpay.ledger.base import LedgerEngine
 from aiogram_neonpay.ledger.fsm import FSMEngine
+from aiogram_neonpay.ledger.memory import MemoryEngine
 
-__all__ = ["FSMEngine", "LedgerEngine", "open_engine"]
+__all__ = ["FSMEngine", "LedgerEngine", "MemoryEngine", "open_engine"]
 
 
 def open_engine(storage: BaseStorage) -> LedgerEngine:
@@ -20,4 +22,5 @@ def open_engine(storage: BaseStorage) -> LedgerEngine:
         from aiogram_neonpay.ledger.redis import RedisEngine
 
         return RedisEngine(storage.redis)
-    return FSMEngine(storage)
+    # A subclass may wait, lose or copy: only aiogram's own class is known.
+    return MemoryEngine(storage) if type(storage) is MemoryStorage else FSMEngine(storage)

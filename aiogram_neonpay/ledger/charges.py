@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from aiogram_neonpay.errors import LedgerError
@@ -40,6 +40,12 @@ def is_reference(text: str) -> bool:
     return len(text) == 17 and all(digit in "0123456789abcdef" for digit in text)
 
 
+def _deliver_again(known: dict[str, Any], held: bool) -> dict[str, Any] | None:
+    if held or known["state"] != PAID or known.get("refund"):
+        return None
+    return {"attempts": known["attempts"] + 1}
+
+
 def _waits(body: dict[str, Any]) -> bool:
     return body["state"] in (UNMATCHED, STUCK) and not body.get("refund")
 
@@ -48,7 +54,7 @@ def _digest(charge: str) -> str:
     return hashlib.sha256(charge.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Claim:
     """The right to act on one charge until it is settled or given back.
 
@@ -57,6 +63,7 @@ class Claim:
     :ivar id: this worker's value in that field; it is the fence.
     :ivar body: the record as this worker last saw it.
     :ivar lost: whether another worker took the charge over; then nothing can be settled with this claim.
+    :ivar renewing: keeps a renewal and the end apart, for a claim held so long that there was one.
     """
 
     key: RecordKey
@@ -64,7 +71,7 @@ class Claim:
     id: str
     body: dict[str, Any]
     lost: bool = False
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    renewing: asyncio.Lock | None = None
 
 
 class Charges:
@@ -80,7 +87,7 @@ class Charges:
         self._renewal: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
 
-    async def claim_delivery(self, bot_id: int, facts: dict[str, Any]) -> Claim | None:
+    def claim_delivery(self, bot_id: int, facts: dict[str, Any]) -> Awaitable[Claim | None]:
         """Record a charge, if it is new, and take the right to deliver it.
 
         :param facts: what is known of the charge: ``charge``, ``user``, ``at`` and whatever a payment is made of.
@@ -88,12 +95,7 @@ class Charges:
         :raises Exception: whatever the storage raises; then nothing may be delivered.
         """
 
-        def again(known: dict[str, Any], held: bool) -> dict[str, Any] | None:
-            if held or known["state"] != PAID or known.get("refund"):
-                return None
-            return {"attempts": known["attempts"] + 1}
-
-        return await self._claim(bot_id, "deliverer", {**facts, "state": PAID, "attempts": 1}, again)
+        return self._claim(bot_id, "deliverer", {**facts, "state": PAID, "attempts": 1}, _deliver_again)
 
     async def claim_refund(self, bot_id: int, facts: dict[str, Any]) -> Claim | None:
         """Record that a charge was refunded and take the right to announce it.
@@ -146,21 +148,28 @@ class Charges:
         self._hold(claim)
         return claim
 
-    async def settle(self, claim: Claim, **changes: Any) -> bool:
+    def settle(self, claim: Claim, **changes: Any) -> Awaitable[bool]:
         """Write the end of an attempt and let go of the charge.
 
         :param changes: fields of the record; ``state="unmatched"`` makes it wait for a person.
         :return: ``False`` when another worker took the charge over meanwhile: its outcome counts, not this one.
         """
-        return await self._let_go(claim, changes, due_in=None)
+        return self._let_go(claim, changes, due_in=None)
 
-    async def give_back(self, claim: Claim, **changes: Any) -> bool:
+    def give_back(self, claim: Claim, **changes: Any) -> Awaitable[bool]:
         """Write a failed attempt and let go of the charge, free to be claimed at once."""
-        return await self._let_go(claim, changes, due_in=0.0)
+        return self._let_go(claim, changes, due_in=0.0)
 
-    async def _let_go(self, claim: Claim, changes: dict[str, Any], *, due_in: float | None) -> bool:
-        async with claim.lock:
-            self._held.discard(claim)
+    def _let_go(self, claim: Claim, changes: dict[str, Any], *, due_in: float | None) -> Awaitable[bool]:
+        self._held.discard(claim)
+        if claim.renewing is None:
+            return self._write_held(claim, changes, due_in=due_in)
+        return self._write_after_renewal(claim.renewing, claim, changes, due_in=due_in)
+
+    async def _write_after_renewal(
+        self, renewing: asyncio.Lock, claim: Claim, changes: dict[str, Any], *, due_in: float | None
+    ) -> bool:
+        async with renewing:
             return await self._write_held(claim, changes, due_in=due_in)
 
     async def _write_held(self, claim: Claim, changes: dict[str, Any], *, due_in: float | None) -> bool:
@@ -251,7 +260,8 @@ class Charges:
 
     async def _renew(self) -> None:
         for claim in list(self._held):
-            async with claim.lock:
+            claim.renewing = claim.renewing or asyncio.Lock()
+            async with claim.renewing:
                 if claim not in self._held:
                     continue
                 try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -19,17 +18,15 @@ from aiogram.fsm.storage.memory import MemoryStorage
 from aiogram_neonpay.errors import ConfigurationError, LedgerError
 from aiogram_neonpay.ledger.base import RecordKey, Row, Write, storage_key
 
-__all__ = ["FSMEngine"]
+__all__ = ["CHUNK", "FSMEngine", "changed", "chunk_key", "index_key"]
 
-_CHUNK = 100
+CHUNK = 100
 """Names in one record of a history: a single growing list would cost more with every payment."""
 
 _Locks = WeakValueDictionary[StorageKey, asyncio.Lock]
 
 _locks_of: WeakKeyDictionary[BaseStorage, _Locks] = WeakKeyDictionary()
 """Locks belong to the storage, not to the engine: two dispatchers may share one storage object."""
-
-_free: nullcontext[None] = nullcontext()
 
 
 class FSMEngine:
@@ -38,16 +35,13 @@ class FSMEngine:
     def __init__(self, storage: BaseStorage) -> None:
         self._storage = storage
         self.durable = not isinstance(storage, MemoryStorage)
-        # aiogram's own MemoryStorage never lets go of the event loop, so nothing can come in between.
-        self._locks = None if type(storage) is MemoryStorage else _locks_of.setdefault(storage, _Locks())
+        self._locks = _locks_of.setdefault(storage, _Locks())
 
     async def probe(self) -> None:
         """Write, read and erase a record.
 
         :raises ConfigurationError: when the storage loses it, naming the line to change.
         """
-        if self._locks is None:
-            return  # aiogram's own MemoryStorage is known to keep what it is given
         key = StorageKey(bot_id=0, chat_id=0, user_id=0, destiny="neonpay-probe")
         name = type(self._storage).__name__
         if getattr(self._storage, "data_ttl", None) is not None:
@@ -71,19 +65,13 @@ class FSMEngine:
                 "data with neonpay_router(..., storage=...)"
             )
 
-    def _lock(self, key: StorageKey) -> AbstractAsyncContextManager[None]:
-        if self._locks is None:
-            return _free
+    def _lock(self, key: StorageKey) -> asyncio.Lock:
         lock = self._locks.get(key)
         if lock is None:
             lock = self._locks[key] = asyncio.Lock()
         return lock
 
     async def _load(self, key: StorageKey) -> dict[str, Any]:
-        if self._locks is None:
-            # MemoryStorage.get_data makes an entry for every unknown key it is asked for, and copies known ones.
-            kept = self._storage.storage.get(key)  # type: ignore[attr-defined]
-            return {} if kept is None else kept.data
         try:
             return await self._storage.get_data(key)
         except ValueError as error:
@@ -95,34 +83,13 @@ class FSMEngine:
         """See :meth:`LedgerEngine.write`."""
         key = storage_key(change.key)
         async with self._lock(key):
-            now = time.time()
             current = await self._load(key)
-            expires = current.get("ttl")
-            if expires is not None and expires <= now:
-                current = {}
-            if current:
-                if current["n"] == change.body["n"]:
-                    return None
-                if current["v"] != change.expected:
-                    return _row(current, now)
-            elif change.expected:
-                return Row({})
-            body = dict(change.body)
-            if change.keep_due:
-                if "due" in current:
-                    body["due"] = current["due"]
-            elif change.due_in is not None:
-                body["due"] = now + change.due_in
-            if change.keep_ttl:
-                if expires is not None:
-                    body["ttl"] = expires
-            elif change.ttl is not None:
-                body["ttl"] = now + change.ttl
-            if change.waiting:
-                body["waits"] = True
+            body = changed(current, change, time.time())
+            if body is None or isinstance(body, Row):
+                return body
             # Indexes first: a name that leads nowhere is skipped by readers, a record that is not listed is lost.
             if change.owner is not None:
-                await self._append(_index(change.key.bot_id, change.owner, "hist"), change.key.name)
+                await self._append(index_key(change.key.bot_id, change.owner, "hist"), change.key.name)
             if change.waiting:
                 await self._set_waiting(change.key, True)
             await self._storage.set_data(key, body)
@@ -142,18 +109,18 @@ class FSMEngine:
 
     async def history(self, bot_id: int, owner: int, *, limit: int, offset: int) -> list[str]:
         """See :meth:`LedgerEngine.history`."""
-        index = _index(bot_id, owner, "hist")
+        index = index_key(bot_id, owner, "hist")
         head = await self._load(index)
         names: list[str] = head.get("names", [])[::-1]
         number = head.get("full", 0)
         while number and len(names) < offset + limit:
             number -= 1
-            names += (await self._load(_chunk(index, number))).get("names", [])[::-1]
+            names += (await self._load(chunk_key(index, number))).get("names", [])[::-1]
         return names[offset : offset + limit]
 
     async def waiting(self, bot_id: int, *, limit: int) -> list[str]:
         """See :meth:`LedgerEngine.waiting`."""
-        names: list[str] = (await self._load(_index(bot_id, 0, "stuck"))).get("names", [])
+        names: list[str] = (await self._load(index_key(bot_id, 0, "stuck"))).get("names", [])
         return names[:limit]
 
     async def _append(self, index: StorageKey, name: str) -> None:
@@ -164,13 +131,13 @@ class FSMEngine:
             full = head.get("full", 0)
             if name in names:
                 return
-            if len(names) >= _CHUNK:
-                await self._storage.set_data(_chunk(index, full), {"names": names})
+            if len(names) >= CHUNK:
+                await self._storage.set_data(chunk_key(index, full), {"names": names})
                 names, full = [], full + 1
             await self._storage.set_data(index, {"names": [*names, name], "full": full})
 
     async def _set_waiting(self, key: RecordKey, waits: bool) -> None:
-        index = _index(key.bot_id, 0, "stuck")
+        index = index_key(key.bot_id, 0, "stuck")
         async with self._lock(index):
             names: list[str] = (await self._load(index)).get("names", [])
             if (key.name in names) is waits:
@@ -179,17 +146,47 @@ class FSMEngine:
             await self._storage.set_data(index, {"names": names} if names else {})
 
 
+def changed(current: dict[str, Any], change: Write, now: float) -> dict[str, Any] | Row | None:
+    """Return the record after a change, or what stands in its way, or ``None`` if it was made before."""
+    expires = current.get("ttl")
+    if expires is not None and expires <= now:
+        current = {}
+    if current:
+        if current["n"] == change.body["n"]:
+            return None
+        if current["v"] != change.expected:
+            return _row(current, now)
+    elif change.expected:
+        return Row({})
+    body = dict(change.body)
+    if change.keep_due:
+        if "due" in current:
+            body["due"] = current["due"]
+    elif change.due_in is not None:
+        body["due"] = now + change.due_in
+    if change.keep_ttl:
+        if expires is not None:
+            body["ttl"] = expires
+    elif change.ttl is not None:
+        body["ttl"] = now + change.ttl
+    if change.waiting:
+        body["waits"] = True
+    return body
+
+
 def _row(body: dict[str, Any], now: float) -> Row:
     clean = {name: value for name, value in body.items() if name not in ("due", "ttl", "waits")}
     due = body.get("due")
     return Row(clean, None if due is None else due - now)
 
 
-def _index(bot_id: int, owner: int, name: str) -> StorageKey:
+def index_key(bot_id: int, owner: int, name: str) -> StorageKey:
+    """Return the FSM key of an index: a buyer's history, or what waits for a person."""
     return StorageKey(bot_id=bot_id, chat_id=owner, user_id=owner, destiny=f"neonpay-{bot_id}-{name}")
 
 
-def _chunk(index: StorageKey, number: int) -> StorageKey:
+def chunk_key(index: StorageKey, number: int) -> StorageKey:
+    """Return the FSM key of a full chunk of a history."""
     return StorageKey(
         bot_id=index.bot_id, chat_id=index.chat_id, user_id=index.user_id, destiny=f"{index.destiny}-{number}"
     )

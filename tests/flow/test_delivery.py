@@ -905,3 +905,53 @@ async def test_ordinary_messages_go_their_way_while_a_payment_is_handled(
     await task
     assert heard == ["hello"]
     assert (dp.message.middleware[:], dp.message.outer_middleware[:]) == before
+
+
+async def test_what_listeners_heard_before_does_not_settle_a_payment_whose_handler_was_stopped(
+    bot: RecordingBot, pay: NeonPay, dp: Dispatcher
+) -> None:
+    heard = []
+    blocked = [False]
+
+    @pay.on_payment
+    async def log(result: PaymentResult) -> None:
+        heard.append(f"listener {result.attempt}")
+
+    @dp.message(F.successful_payment)
+    async def thanks(message: Message, payment: PaymentResult) -> None:
+        heard.append(f"plain {payment.attempt}")
+        if payment.attempt == 1:
+            raise ZeroDivisionError
+
+    @dp.message.outer_middleware
+    async def throttle(handler: Any, event: Any, data: dict[str, Any]) -> Any:
+        return None if blocked[0] else await handler(event, data)
+
+    await pay.send_payment(ALICE, "premium")
+    update = paid(bot.payload())
+    with pytest.raises(ZeroDivisionError):
+        await dp.feed_raw_update(bot, update)
+    blocked[0] = True
+    with pytest.raises(DeliveryError):
+        await dp.feed_raw_update(bot, update)
+    blocked[0] = False
+    await dp.feed_raw_update(bot, update)
+    await dp.feed_raw_update(bot, update)
+    assert heard == ["listener 1", "plain 1", "plain 3"]
+
+
+async def test_a_plain_handler_may_pass_a_payment_on(bot: RecordingBot, pay: NeonPay, dp: Dispatcher) -> None:
+    heard = []
+
+    @pay.on_payment
+    async def log(result: PaymentResult) -> None:
+        heard.append("listener")
+
+    @dp.message(F.successful_payment)
+    async def skipping(message: Message) -> None:
+        heard.append("skipping")
+        raise SkipHandler
+
+    update = await buy(bot, dp, pay)
+    await dp.feed_raw_update(bot, update)
+    assert heard == ["listener", "skipping"]

@@ -1,0 +1,60 @@
+"""Records in aiogram's ``MemoryStorage``: the same records as any storage's, reached without waiting.
+
+Nothing lets go of the event loop here, so every change is atomic by itself. A restart forgets everything.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aiogram.fsm.storage.base import StorageKey
+from aiogram.fsm.storage.memory import MemoryStorage
+
+from aiogram_neonpay.ledger.base import Row, Write, storage_key
+from aiogram_neonpay.ledger.fsm import CHUNK, FSMEngine, changed, chunk_key, index_key
+
+__all__ = ["MemoryEngine"]
+
+
+class MemoryEngine(FSMEngine):
+    """The engine for one process that may forget. See :class:`~aiogram_neonpay.ledger.base.LedgerEngine`."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        super().__init__(storage)
+        self._records = storage.storage
+
+    async def probe(self) -> None:
+        """Return at once: this storage is known to keep what it is given."""
+
+    async def _load(self, key: StorageKey) -> dict[str, Any]:
+        # MemoryStorage.get_data makes an entry for every unknown key it is asked for, and copies known ones.
+        kept = self._records.get(key)
+        return {} if kept is None else kept.data
+
+    async def write(self, change: Write) -> Row | None:
+        """See :meth:`LedgerEngine.write`."""
+        key = storage_key(change.key)
+        kept = self._records.get(key)
+        current = {} if kept is None else kept.data
+        body = changed(current, change, time.time())
+        if body is None or isinstance(body, Row):
+            return body
+        if change.owner is not None:
+            self._list(index_key(change.key.bot_id, change.owner, "hist"), change.key.name)
+        self._records[key].data = body
+        if change.waiting or "waits" in current:
+            await self._set_waiting(change.key, change.waiting)
+        return None
+
+    def _list(self, index: StorageKey, name: str) -> None:
+        head = self._records[index].data
+        names = head.setdefault("names", [])
+        if name in names:
+            return
+        if len(names) >= CHUNK:
+            full = head.setdefault("full", 0)
+            self._records[chunk_key(index, full)].data = {"names": names}
+            names = head["names"] = []
+            head["full"] = full + 1
+        names.append(name)

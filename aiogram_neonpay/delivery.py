@@ -66,7 +66,7 @@ class Delivery:
             if claim.body.get("stored") and not await self._note_invoice(bot, claim):
                 await self._refund_instead(bot, claim, "its single-use invoice was paid before")
                 return None
-            stage = await self._stage_of(claim)
+            stage = self._shop.catalog.known(claim.body.get("stage")) or await self._stage_of(claim)
             event = _event(PaymentUnmatched if token is None else PaymentCompleted, bot, claim, stage, message)
             attempt = self._attempt(event, claim.body.get("done", ()), genuine=token is not None)
             response = await _carry(handler, update, attempt, data)

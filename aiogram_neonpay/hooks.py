@@ -131,7 +131,8 @@ class PaymentGate(Gate):
     async def _take(self, message: Message, **data: Any) -> None:
         attempt: Attempt = data[ATTEMPT]
         if await attempt.run_typed(message, self._name, data):
-            await attempt.run_listeners(message, self._name, data)
+            if attempt.has_listeners():
+                await attempt.run_listeners(message, self._name, data)
         elif attempt.plain:
             raise SkipHandler
 

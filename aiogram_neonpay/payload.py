@@ -6,29 +6,33 @@ It fits Telegram's 128 bytes (Bot API ``sendInvoice``, parameter ``payload``), s
 part                  bytes  content
 ====================  =====  =========================================================================
 prefix, text              2  ``n1``: ours, version 1
-head, base64url:
+head, in base64:
 flags, key id         1 + 1  which optional fields follow; which key signed
 issue time, random    4 + 5  together the invoice id
 amount               4 or 5  Stars
 length                    1  of the stage id
 buyer                     7  when bound to one
 expiry                    4  when it expires, Unix seconds
-tag                      12  HMAC-SHA256, cut, over everything else
+tag, in base64           12  keyed BLAKE2b over the text of everything else
 tail, text           1-64 +  stage id, then metadata as compact JSON
 ====================  =====  =========================================================================
+
+The tag covers the token as it is written, not what it decodes to, so a token has one spelling: base64 with its spare
+bits set otherwise is another text, and twelve bytes leave no spare bits in the tag itself. BLAKE2b is a keyed hash of
+its own (RFC 7693) and several times faster here than HMAC.
 """
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 import hmac
 import json
 import os
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
+from hmac import compare_digest
 from typing import Any
 
 from aiogram_neonpay.errors import ValidationError
@@ -40,8 +44,8 @@ MAX_PAYLOAD = 128
 """Bytes. Bot API ``sendInvoice``, parameter ``payload``."""
 
 _BUYER, _EXPIRY, _STORED, _WIDE = 0x01, 0x02, 0x04, 0x08
-_KNOWN_FLAGS = _BUYER | _EXPIRY | _STORED | _WIDE
 _TAG = 12
+_TAG_TEXT = 16
 _FIXED = 1 + 1 + 4 + 5 + 4 + 1
 _WIDE_FROM = 1 << 32
 
@@ -87,8 +91,8 @@ def new_invoice_id(now: float) -> str:
 
 def metadata_room(stage_id: str, amount: int, *, bound: bool, expires: bool) -> int:
     """Return how many bytes of JSON metadata fit beside everything else in 128 bytes."""
-    head = _FIXED + (amount >= _WIDE_FROM) + 7 * bound + 4 * expires + _TAG
-    return MAX_PAYLOAD - len(PREFIX) - (head * 4 + 2) // 3 - len(stage_id)
+    head = _FIXED + (amount >= _WIDE_FROM) + 7 * bound + 4 * expires
+    return MAX_PAYLOAD - len(PREFIX) - _text_size(head) - _TAG_TEXT - len(stage_id)
 
 
 def dump_metadata(metadata: dict[str, Any] | None) -> str:
@@ -108,11 +112,11 @@ class Signer:
         info = f"neonpay/1/{bot_id}".encode()
         derived = [hmac.digest(item.encode(), info, "sha256") for item in (key, *accepted)]
         self._current = derived[0]
-        self._current_id = hashlib.sha256(derived[0]).digest()[0]
+        self._current_id = derived[0][0] ^ derived[0][-1]
         self._verified = lru_cache(maxsize=1024)(self._verify)
         self._keys: dict[int, list[bytes]] = {}
         for item in derived:
-            same_id = self._keys.setdefault(hashlib.sha256(item).digest()[0], [])
+            same_id = self._keys.setdefault(item[0] ^ item[-1], [])
             if item not in same_id:
                 same_id.append(item)
 
@@ -134,14 +138,13 @@ class Signer:
             head += token.buyer.to_bytes(7, "big")
         if token.expires_at is not None:
             head += token.expires_at.to_bytes(4, "big")
+        text = PREFIX + b2a_base64(head, newline=False).rstrip(b"=").decode()
         tail = token.stage_id + token.metadata_json
-        tag = hmac.digest(self._current, PREFIX.encode() + head + tail.encode(), "sha256")[:_TAG]
-        payload = PREFIX + urlsafe_b64encode(head + tag).rstrip(b"=").decode() + tail
+        payload = text + _tag(self._current, text + tail) + tail
         size = len(payload.encode())
         if size > MAX_PAYLOAD:
-            raise ValidationError(
-                "metadata", f"must leave the payload within {MAX_PAYLOAD} bytes, it has {size}", "..."
-            )
+            limit = f"must leave the payload within {MAX_PAYLOAD} bytes, it has {size}"
+            raise ValidationError("metadata", limit, "...")
         return payload
 
     def verify(self, payload: str) -> InvoiceToken | None:
@@ -152,49 +155,51 @@ class Signer:
         return self._verified(payload)
 
     def _verify(self, payload: str) -> InvoiceToken | None:
-        if not payload.startswith(PREFIX):
-            return None
         try:
-            flags = urlsafe_b64decode(payload[2:6])[0]
-        except (binascii.Error, ValueError, IndexError):
+            flags, key_id = a2b_base64(payload[2:6])[:2]
+            size = _size_of(flags)
+            end = len(PREFIX) + _text_size(size)
+            tag = payload[end : end + _TAG_TEXT].encode()
+            signed = payload[:end] + payload[end + _TAG_TEXT :]
+            for key in self._keys.get(key_id, ()):
+                if compare_digest(_tag(key, signed).encode(), tag):
+                    return _parse(flags, a2b_base64(payload[2:end] + "==="), payload[end + _TAG_TEXT :])
+        except ValueError:
+            # Nothing a token of ours can cause: short text, or characters that are no base64 or no UTF-8.
             return None
-        if flags & ~_KNOWN_FLAGS:
-            return None
-        wide = 1 if flags & _WIDE else 0
-        size = _FIXED + wide + _TAG + (7 if flags & _BUYER else 0) + (4 if flags & _EXPIRY else 0)
-        end = 2 + (size * 4 + 2) // 3
-        text = payload[2:end]
-        try:
-            head = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            tail = payload[end:].encode()
-        except (binascii.Error, ValueError):
-            return None
-        # Unpadded base64 has spare bits and a lenient decoder: only the canonical spelling is a token.
-        if len(head) != size or urlsafe_b64encode(head).rstrip(b"=").decode() != text:
-            return None
-        signed, tag = head[:-_TAG], head[-_TAG:]
-        message = PREFIX.encode() + signed + tail
-        for key in self._keys.get(head[1], ()):
-            if hmac.compare_digest(hmac.digest(key, message, "sha256")[:_TAG], tag):
-                return _parse(flags, signed, tail.decode(), wide)
         return None
 
 
-def _parse(flags: int, signed: bytes, tail: str, wide: int) -> InvoiceToken | None:
+def _text_size(size: int) -> int:
+    """Return how many characters of unpadded base64 carry so many bytes."""
+    return (size * 4 + 2) // 3
+
+
+def _size_of(flags: int) -> int:
+    """Return the size of a head in bytes."""
+    return _FIXED + (flags & _WIDE > 0) + 7 * (flags & _BUYER > 0) + 4 * (flags & _EXPIRY > 0)
+
+
+def _tag(key: bytes, text: str) -> str:
+    return b2a_base64(blake2b(text.encode(), digest_size=_TAG, key=key).digest(), newline=False).decode()
+
+
+def _parse(flags: int, head: bytes, tail: str) -> InvoiceToken:
+    wide = 1 if flags & _WIDE else 0
     at = 15 + wide
-    length = signed[at]
+    length = head[at]
     at += 1
     buyer = expires_at = None
     if flags & _BUYER:
-        buyer = int.from_bytes(signed[at : at + 7], "big")
+        buyer = int.from_bytes(head[at : at + 7], "big")
         at += 7
     if flags & _EXPIRY:
-        expires_at = int.from_bytes(signed[at : at + 4], "big")
+        expires_at = int.from_bytes(head[at : at + 4], "big")
     return InvoiceToken(
-        invoice_id=signed[2:11].hex(),
-        issued_at=int.from_bytes(signed[2:6], "big"),
+        invoice_id=head[2:11].hex(),
+        issued_at=int.from_bytes(head[2:6], "big"),
         stage_id=tail[:length],
-        amount=int.from_bytes(signed[11 : 15 + wide], "big"),
+        amount=int.from_bytes(head[11 : 15 + wide], "big"),
         buyer=buyer,
         expires_at=expires_at,
         stored=bool(flags & _STORED),

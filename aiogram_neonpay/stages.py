@@ -246,9 +246,9 @@ class Catalog:
         """Forget a registered stage; ``False`` if there was none."""
         return self._stages.pop(stage_id, None) is not None
 
-    def known(self, stage_id: str) -> PaymentStage | None:
+    def known(self, stage_id: str | None) -> PaymentStage | None:
         """Return the stage if it is registered in this process."""
-        return self._stages.get(stage_id)
+        return self._stages.get(stage_id or "")
 
     async def get(self, stage_id: str) -> PaymentStage | None:
         """Return the stage, asking the loader when this process does not know it.

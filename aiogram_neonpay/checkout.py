@@ -94,6 +94,7 @@ class Cashier:
         query = update.pre_checkout_query
         assert query is not None
         bot: Bot = data["bot"]
+        in_hand = self._shop.take_in_hand(bot)
         checkout = OpenCheckout(bot, query, self._shop.signer(bot).verify(query.invoice_payload))
         data[CHECKOUT] = checkout
         timer = asyncio.get_running_loop().call_later(DEADLINE, self._on_deadline, checkout)
@@ -105,6 +106,7 @@ class Cashier:
             raise
         finally:
             stepping_round_isolation.reset(passing)
+            self._shop.put_down(in_hand)
             if checkout.answered:
                 timer.cancel()
         if not checkout.answered:
@@ -118,7 +120,7 @@ class Cashier:
             logger.error("a checkout was not decided within %s s and is declined", DEADLINE)
             self._feed.spawn(self._decline(checkout, Declined("too_slow")), "the answer to a late checkout")
 
-    async def decide(self, query: PreCheckoutQuery, **data: Any) -> None:
+    async def decide(self, query: PreCheckoutQuery, data: dict[str, Any]) -> None:
         """Decide a query: handler 0 of the root's ``pre_checkout_query`` observer."""
         checkout: OpenCheckout = data[CHECKOUT]
         try:

@@ -58,6 +58,8 @@ class PassingIsolation(BaseEventIsolation):
         await self.isolation.close()
 
     def __getattr__(self, name: str) -> Any:
+        if name == "isolation":  # asked for before __init__, as copy and pickle do
+            raise AttributeError(name)
         return getattr(self.isolation, name)
 
 
@@ -90,14 +92,19 @@ def place_middleware(manager: MiddlewareManager, middleware: Any, index: int) ->
 class Gate(HandlerObject):
     """A handler that stands first and is passed by without a filter, a thread or a copy of the data.
 
+    :param take: called with the event and all of aiogram's handler data.
     :param key: it takes the updates whose data carry this key.
     """
 
     __hash__ = object.__hash__
 
-    def __init__(self, take: Callable[..., Awaitable[Any]], key: str) -> None:
+    def __init__(self, take: Callable[[Any, dict[str, Any]], Awaitable[Any]], key: str) -> None:
         super().__init__(callback=take)
         self.key = key
+
+    async def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Take the update."""
+        return await self.callback(args[0], kwargs)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -128,7 +135,7 @@ class PaymentGate(Gate):
             return True, kwargs
         return not attempt.before_plain and (TYPED in attempt.done or bool(attempt.candidates)), kwargs
 
-    async def _take(self, message: Message, **data: Any) -> None:
+    async def _take(self, message: Message, data: dict[str, Any]) -> None:
         attempt: Attempt = data[ATTEMPT]
         if await attempt.run_typed(message, self._name, data):
             if attempt.has_listeners():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
 
 from aiogram import Bot, Dispatcher, Router
@@ -44,31 +44,21 @@ class UpdateHook:
                 return self.installation.on_payment_message(handler, event, message, "message", data)
         elif event.pre_checkout_query is not None:
             if looks_ours(event.pre_checkout_query.invoice_payload):
-                return self._in_hand(self.installation.cashier.on_query, handler, event, data)
+                return self.installation.cashier.on_query(handler, event, data)
         elif event.business_message is not None:
             message = event.business_message
             if message.successful_payment is not None or message.refunded_payment is not None:
                 return self.installation.on_payment_message(handler, event, message, "business_message", data)
         if self._shop.only_bot is data["bot"]:
             return handler(event, data)
-        return self._in_hand(_pass_on, handler, event, data)
+        return self._with_bot_in_hand(handler, event, data)
 
-    async def _in_hand(
-        self,
-        carry: Callable[[Next, Update, dict[str, Any]], Awaitable[Any]],
-        handler: Next,
-        update: Update,
-        data: dict[str, Any],
-    ) -> Any:
+    async def _with_bot_in_hand(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
         token = self._shop.take_in_hand(data["bot"])
         try:
-            return await carry(handler, update, data)
+            return await handler(update, data)
         finally:
             self._shop.put_down(token)
-
-
-async def _pass_on(handler: Next, update: Update, data: dict[str, Any]) -> Any:
-    return await handler(update, data)
 
 
 class Installation:

@@ -44,6 +44,7 @@ MAX_PAYLOAD = 128
 """Bytes. Bot API ``sendInvoice``, parameter ``payload``."""
 
 _BUYER, _EXPIRY, _STORED, _WIDE = 0x01, 0x02, 0x04, 0x08
+_KNOWN_FLAGS = _BUYER | _EXPIRY | _STORED | _WIDE
 _TAG = 12
 _TAG_TEXT = 16
 _FIXED = 1 + 1 + 4 + 5 + 4 + 1
@@ -157,6 +158,9 @@ class Signer:
     def _verify(self, payload: str) -> InvoiceToken | None:
         try:
             flags, key_id = a2b_base64(payload[2:6])[:2]
+            if flags & ~_KNOWN_FLAGS:
+                # Made by a later version: what the flag means is not known here, so the token must not be believed.
+                return None
             size = _size_of(flags)
             end = len(PREFIX) + _text_size(size)
             tag = payload[end : end + _TAG_TEXT].encode()

@@ -34,7 +34,8 @@ class TapGate(Gate):
         data = args[0].data
         return data is not None and data.startswith(TAP_PREFIX + ":"), kwargs
 
-    async def _take(self, query: CallbackQuery, bot: Bot, **_: Any) -> None:
+    async def _take(self, query: CallbackQuery, data: dict[str, Any]) -> None:
+        bot: Bot = data["bot"]
         language = query.from_user.language_code
         try:
             tap = StageTap.unpack(query.data or "")

@@ -86,6 +86,7 @@ class Charges:
         self._held: set[Claim] = set()
         self._renewal: asyncio.TimerHandle | None = None
         self._renewing: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def claim_delivery(self, bot_id: int, facts: dict[str, Any]) -> Awaitable[Claim | None]:
         """Record a charge, if it is new, and take the right to deliver it.
@@ -249,9 +250,11 @@ class Charges:
 
     def _hold(self, claim: Claim) -> None:
         self._held.add(claim)
-        if self._renewal is None:
-            # One timer for the worker, armed only while it holds charges.
-            self._renewal = asyncio.get_running_loop().call_later(self._lease / 3, self._start_renewing)
+        loop = asyncio.get_running_loop()
+        if self._renewal is None or self._loop is not loop:
+            # One timer for the worker, armed only while it holds charges. A dispatcher may outlive an event loop.
+            self._loop = loop
+            self._renewal = loop.call_later(self._lease / 3, self._start_renewing)
 
     def _start_renewing(self) -> None:
         self._renewal = None

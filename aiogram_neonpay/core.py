@@ -348,8 +348,7 @@ class NeonPay(PaymentRouter):
         return await self._installation.refunds.refund(self._acting(bot), payment_id, reason, user_id)
 
     async def _payment(self, record: dict[str, Any], reference: str | None = None) -> PaymentResult:
-        stage_id = record.get("stage")
-        stage = None if stage_id is None else await self._shop.catalog.get(stage_id)
+        stage = await self._shop.stage_of(record)
         return payment_of(record, reference or reference_of(record["charge"], record["user"]), stage)
 
     def get_stats(self) -> dict[str, Any]:

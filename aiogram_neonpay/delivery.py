@@ -66,7 +66,7 @@ class Delivery:
             if claim.body.get("stored") and not await self._note_invoice(bot, claim):
                 await self._refund_instead(bot, claim, "its single-use invoice was paid before")
                 return None
-            stage = self._shop.catalog.known(claim.body.get("stage")) or await self._stage_of(claim)
+            stage = self._shop.catalog.known(claim.body.get("stage")) or await self._shop.stage_of(claim.body)
             event = _event(PaymentUnmatched if token is None else PaymentCompleted, bot, claim, stage, message)
             attempt = self._attempt(event, claim.body.get("done", ()), genuine=token is not None)
             response = await _carry(handler, update, attempt, data)
@@ -97,7 +97,7 @@ class Delivery:
         """Let the bot hear of a refund that this worker has claimed, and settle the news."""
         charges = self._shop.charges
         try:
-            event = _event(PaymentRefunded, data["bot"], claim, await self._stage_of(claim), message)
+            event = _event(PaymentRefunded, data["bot"], claim, await self._shop.stage_of(claim.body), message)
             attempt = self._attempt(event, claim.body.get("told", ()), genuine=True)
             response = await _carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception):
@@ -118,10 +118,6 @@ class Delivery:
         if attempt.error is not None:
             raise attempt.error
         return response
-
-    async def _stage_of(self, claim: Claim) -> PaymentStage | None:
-        stage_id = claim.body.get("stage")
-        return None if stage_id is None else await self._shop.catalog.get(stage_id)
 
     def _attempt(self, event: PaymentEvent, done: Iterable[str], *, genuine: bool) -> Attempt:
         assert self._shop.dispatcher is not None

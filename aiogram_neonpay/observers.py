@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
 from aiogram import Router
 from aiogram.dispatcher.event.bases import UNHANDLED, SkipHandler
 from aiogram.dispatcher.event.handler import CallbackType, FilterObject, HandlerObject
+from aiogram.dispatcher.event.telegram import TelegramEventObserver
 from aiogram.dispatcher.middlewares.manager import MiddlewareManager
 from aiogram.filters import Filter
 from aiogram.types import TelegramObject
@@ -27,46 +28,28 @@ __all__ = ["CheckObserver", "ListenerObserver", "PaymentHandler", "PaymentObserv
 F_ = TypeVar("F_", bound=Callable[..., Any])
 
 
-def middlewares_of(router: Router, event_name: str, *, below: Router | None = None) -> list[Any]:
-    """Return the inner middlewares that a handler of ``event_name`` in ``router`` runs inside, outermost first.
+def middlewares_of(router: Router, name: str, *, below: Router | None = None) -> list[Any]:
+    """Return the inner middlewares that a handler of ``name`` in ``router`` runs inside, outermost first.
 
     :param below: leave out those of this router and of the routers above it: they ran already.
     """
-    chain: list[Router] = []
-    for item in router.chain_head:
-        if item is below:
-            break
-        chain.append(item)
-    return [
-        middleware
-        for item in reversed(chain)
-        if (observer := item.observers.get(event_name)) is not None
-        for middleware in observer.middleware[:]
-    ]
+    return [item for observer in _observers(router, name, below) for item in observer.middleware[:]]
 
 
-def outer_middlewares_of(router: Router, event_name: str, *, below: Router) -> list[Any]:
+def outer_middlewares_of(router: Router, name: str, *, below: Router) -> list[Any]:
     """Return the outer middlewares on the way from below ``below`` down to ``router``, outermost first."""
-    chain: list[Router] = []
-    for item in router.chain_head:
-        if item is below:
-            break
-        chain.append(item)
-    return [
-        middleware
-        for item in reversed(chain)
-        if (observer := item.observers.get(event_name)) is not None
-        for middleware in observer.outer_middleware[:]
-    ]
+    return [item for observer in _observers(router, name, below) for item in observer.outer_middleware[:]]
 
 
-def _has_middlewares(router: Router | None, name: str, root: Router) -> bool:
-    while router is not None and router is not root:
-        observer = router.observers.get(name)
-        if observer is not None and (len(observer.middleware) or len(observer.outer_middleware)):
-            return True
-        router = router.parent_router
-    return False
+def _observers(router: Router, name: str, below: Router | None) -> list[TelegramEventObserver]:
+    found: list[TelegramEventObserver] = []
+    at: Router | None = router
+    while at is not None and at is not below:
+        observer = at.observers.get(name)
+        if observer is not None:
+            found.insert(0, observer)
+        at = at.parent_router
+    return found
 
 
 @dataclass
@@ -80,6 +63,19 @@ class PaymentHandler(HandlerObject):
     stage_ids: frozenset[str] = frozenset()
     name: str = ""
     refunds: bool = False
+    first: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parameters = [*inspect.signature(inspect.unwrap(self.callback)).parameters.values()]
+        positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        # The event comes by position, whatever its parameter is called; ``payment`` is injected by name as well.
+        self.first = parameters[0].name if parameters and parameters[0].kind in positional else ""
+
+    async def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the handler with the event, and with what it asks for by name."""
+        kwargs.pop(self.first, None)
+        return await super().call(*args, **kwargs)
 
     def might_take(self, event: Any) -> bool:
         """Whether the event passes what can be judged at once: stage ids and ``F`` expressions."""
@@ -209,33 +205,31 @@ class PaymentObserver(_Registrar):
         :param carrier: the update's own object (the service message), which those middlewares expect.
         :return: the handler's value, or ``UNHANDLED``.
         """
-
         data = {**data, "event_router": self.router}
-        if (
-            self._filters
-            or len(self.outer_middleware)
-            or len(self.middleware)
-            or _has_middlewares(self.router, name, root)
-        ):
-            return await self._run_inside(event, carrier, name, root, data)
+        inner = middlewares_of(self.router, name, below=root)
+        outer = outer_middlewares_of(self.router, name, below=root)
+        if inner or outer or self._filters or len(self.middleware) or len(self.outer_middleware):
+            return await self._run_inside(inner, outer, event, carrier, data)
+        return await self._first_match(event, data, lambda handler, data: handler.call(event, **data))
+
+    async def _first_match(
+        self, event: Any, data: dict[str, Any], call: Callable[[PaymentHandler, dict[str, Any]], Awaitable[Any]]
+    ) -> Any:
         for handler in self.registered:
-            if handler.filters:
-                matched, data = await handler.check(event, **data)
-            else:
-                matched = handler.might_take(event)
+            matched, found = handler.might_take(event), data
+            if matched and handler.filters:
+                matched, found = await handler.check(event, **data)
             if matched:
-                data["handler"] = handler
                 try:
-                    return await handler.call(event, **data)
+                    return await call(handler, {**found, "handler": handler})
                 except SkipHandler:
                     continue
         return UNHANDLED
 
     async def _run_inside(
-        self, event: Any, carrier: TelegramObject, name: str, root: Router, data: dict[str, Any]
+        self, inner: list[Any], outer: list[Any], event: Any, carrier: TelegramObject, data: dict[str, Any]
     ) -> Any:
         """Run inside middlewares of two kinds: the message's, which expect the carrier, and our own."""
-        inner = middlewares_of(self.router, name, below=root)
 
         async def call(handler: PaymentHandler, data: dict[str, Any]) -> Any:
             async def in_inner(_: TelegramObject, data: dict[str, Any]) -> Any:
@@ -244,21 +238,12 @@ class PaymentObserver(_Registrar):
             return await wrap(inner, in_inner)(carrier, data)
 
         async def in_own_outer(event: Any, data: dict[str, Any]) -> Any:
-            if not await self.passes_root(event, data):
-                return UNHANDLED
-            for handler in self.registered:
-                matched, data = await handler.check(event, **data)
-                if matched:
-                    try:
-                        return await call(handler, {**data, "handler": handler})
-                    except SkipHandler:
-                        continue
-            return UNHANDLED
+            return await self._first_match(event, data, call) if await self.passes_root(event, data) else UNHANDLED
 
         async def in_outer(_: TelegramObject, data: dict[str, Any]) -> Any:
             return await wrap(self.outer_middleware[:], in_own_outer)(event, data)
 
-        return await wrap(outer_middlewares_of(self.router, name, below=root), in_outer)(carrier, data)
+        return await wrap(outer, in_outer)(carrier, data)
 
 
 class ListenerObserver(_Registrar):

@@ -53,9 +53,7 @@ class Refunds:
         key, record = found
         if record.get("refund") not in (REFUNDED, ANNOUNCED):
             record = await self._carry_out(bot, key, reason)
-        stage_id = record.get("stage")
-        stage = None if stage_id is None else await self._shop.catalog.get(stage_id)
-        return payment_of(record, key.name, stage)
+        return payment_of(record, key.name, await self._shop.stage_of(record))
 
     def start(self, bot: Bot, reference: str) -> None:
         """Refund a charge in the background; its request stands in the ledger already."""

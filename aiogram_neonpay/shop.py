@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
+from typing import Any
 
 from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import BaseStorage
@@ -14,7 +15,7 @@ from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 from aiogram_neonpay.payload import Signer
-from aiogram_neonpay.stages import Catalog
+from aiogram_neonpay.stages import Catalog, PaymentStage
 from aiogram_neonpay.texts import Texts
 
 __all__ = ["Clock", "Shop"]
@@ -129,6 +130,11 @@ class Shop:
         return known[1]
 
     # The ledger
+
+    async def stage_of(self, record: dict[str, Any]) -> PaymentStage | None:
+        """Return the stage of a recorded charge or invoice as the catalog knows it now."""
+        stage_id = record.get("stage")
+        return None if stage_id is None else await self.catalog.get(stage_id)
 
     @property
     def engine(self) -> LedgerEngine:

@@ -45,7 +45,7 @@ class Tracker:
             over = record["state"] == CANCELLED or record["expires"] <= self._shop.clock()
             return InvoiceStatus(invoice, PaymentStatus.CANCELLED if over else PaymentStatus.PENDING)
         charge = found[1]
-        stage = await self._shop.catalog.get(record["stage"])
+        stage = await self._shop.stage_of(record)
         payment: PaymentResult = payment_of(charge, found[0].name, stage)
         rejected = charge["state"] == REJECTED and payment.status is PaymentStatus.COMPLETED
         status = PaymentStatus.FAILED if rejected else payment.status

@@ -8,7 +8,7 @@ settled) is decided once, in :mod:`aiogram_neonpay.ledger.charges` and :mod:`aio
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from aiogram.fsm.storage.base import StorageKey
@@ -21,6 +21,7 @@ __all__ = [
     "RecordKey",
     "Row",
     "Write",
+    "change_record",
     "new_nonce",
     "partition_of",
     "storage_key",
@@ -124,6 +125,31 @@ class LedgerEngine(Protocol):
     async def waiting(self, bot_id: int, *, limit: int) -> list[str]:
         """Return names of charges that wait for a person, oldest first."""
         ...
+
+
+async def change_record(
+    engine: LedgerEngine,
+    key: RecordKey,
+    change: Callable[[dict[str, Any]], dict[str, Any] | None],
+    written: Callable[[Write], Write],
+) -> dict[str, Any] | None:
+    """Change a record atomically, on top of whatever others make of it meanwhile.
+
+    :param change: gives the fields to change, or ``None`` to leave the record alone.
+    :param written: completes the write.
+    :return: the record after the change, or ``None`` if there is none.
+    """
+    row = (await engine.read([key]))[0]
+    while row is not None and row.body:
+        known = row.body
+        fields = change(known)
+        if fields is None:
+            return known
+        body = {**known, **fields, "v": known["v"] + 1, "n": new_nonce()}
+        row = await engine.write(written(Write(key, body, known["v"])))
+        if row is None:
+            return body
+    return None
 
 
 def partition_of(owner: int) -> int:

@@ -17,7 +17,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiogram_neonpay.errors import LedgerError
-from aiogram_neonpay.ledger.base import CHARGE, PARTITIONS, LedgerEngine, RecordKey, Write, new_nonce, partition_of
+from aiogram_neonpay.ledger.base import (
+    CHARGE,
+    PARTITIONS,
+    LedgerEngine,
+    RecordKey,
+    Write,
+    change_record,
+    new_nonce,
+    partition_of,
+)
 
 __all__ = ["LEASE", "Charges", "Claim", "is_reference", "reference_of"]
 
@@ -198,17 +207,9 @@ class Charges:
         :param change: gives the fields to change, or ``None`` to leave the record alone.
         :return: the record after the change, or ``None`` if there is none.
         """
-        row = (await self._engine.read([key]))[0]
-        while row is not None and row.body:
-            known = row.body
-            fields = change(known)
-            if fields is None:
-                return known
-            body = {**known, **fields, "v": known["v"] + 1, "n": new_nonce()}
-            row = await self._engine.write(Write(key, body, known["v"], keep_due=True, waiting=_waits(body)))
-            if row is None:
-                return body
-        return None
+        return await change_record(
+            self._engine, key, change, lambda write: write._replace(keep_due=True, waiting=_waits(write.body))
+        )
 
     async def find(
         self, bot_id: int, payment_id: str, user_id: int | None = None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiogram_neonpay.errors import IdempotencyError
-from aiogram_neonpay.ledger.base import INVOICE, LedgerEngine, RecordKey, Row, Write, new_nonce
+from aiogram_neonpay.ledger.base import INVOICE, LedgerEngine, RecordKey, Row, Write, change_record, new_nonce
 
 __all__ = ["RETENTION", "StoredInvoices"]
 
@@ -89,17 +89,7 @@ class StoredInvoices:
         :return: the record after the change, or ``None`` if there is none.
         """
         key = RecordKey(bot_id, INVOICE, invoice_id)
-        row = (await self._engine.read([key]))[0]
-        while row is not None and row.body:
-            known = row.body
-            fields = change(known)
-            if fields is None:
-                return known
-            body = {**known, **fields, "v": known["v"] + 1, "n": new_nonce()}
-            row = await self._engine.write(Write(key, body, known["v"], keep_ttl=True))
-            if row is None:
-                return body
-        return None
+        return await change_record(self._engine, key, change, lambda write: write._replace(keep_ttl=True))
 
     async def _read(self, bot_id: int, name: str) -> Changes | None:
         row = (await self._engine.read([RecordKey(bot_id, INVOICE, name)]))[0]

@@ -123,7 +123,13 @@ class RedisEngine:
         )
         if applied:
             return None
-        return Row({}) if not current else Row(_load(current), (float(due) - now) / 1000 if due else None)
+        if not current:
+            return Row({})
+        known = _load(current)
+        if known.get("v") == change.expected:
+            # The script could not read the header, so it would refuse every change, for ever.
+            raise LedgerError(f"the record {keys[0]} was changed by something else than the ledger: write it back whole")
+        return Row(known, (float(due) - now) / 1000 if due else None)
 
     async def read(self, keys: Sequence[RecordKey]) -> list[Row | None]:
         """See :meth:`LedgerEngine.read`."""

@@ -30,6 +30,7 @@ class LongPoll:
         self._last_offset: int | None = None
         self._last_start = 0.0
         self._next_conflict = 0.0
+        self._ending = False
 
     @property
     def active(self) -> bool:
@@ -40,6 +41,11 @@ class LongPoll:
         """End the waiting request, if any, with a conflict."""
         self._current = None
         self._reason = reason
+        self._queue.signal.notify()
+
+    def let_go(self) -> None:
+        """Answer the waiting request, if any, with what there is: the server is about to stop."""
+        self._ending = True
         self._queue.signal.notify()
 
     async def updates(self, offset: int, limit: int, timeout: float) -> list[Json]:
@@ -58,12 +64,13 @@ class LongPoll:
         self.interrupt(BY_OTHER_POLL)
         request = object()
         self._current = request
+        self._ending = False
         self._queue.signal.notify()
         end = now + timeout
         batch: list[QueuedUpdate] = self._queue.fetch(offset, limit)
         while not batch:
             left = end - loop.time()
-            if left <= 0:
+            if left <= 0 or self._ending:
                 break
             await self._queue.signal.wait(left)
             if self._current is not request:

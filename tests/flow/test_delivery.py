@@ -30,7 +30,7 @@ from aiogram_neonpay import (
     RejectPayment,
     neonpay_router,
 )
-from tests.telegram import ALICE, BOB, RecordingBot, charge_of, paid, text
+from tests.telegram import ALICE, BOB, RecordingBot, charge_of, paid, pre_checkout, text
 
 pytestmark = pytest.mark.asyncio
 
@@ -955,3 +955,19 @@ async def test_a_plain_handler_may_pass_a_payment_on(bot: RecordingBot, pay: Neo
     update = await buy(bot, dp, pay)
     await dp.feed_raw_update(bot, update)
     assert heard == ["listener", "skipping"]
+
+
+@pytest.mark.parametrize("name", ["payment", "stage", "event", "bot"])
+async def test_the_event_may_be_called_what_the_author_likes(
+    bot: RecordingBot, pay: NeonPay, dp: Dispatcher, name: str
+) -> None:
+    heard: list[Any] = []
+    namespace: dict[str, Any] = {"heard": heard}
+    exec(f"async def handler({name}): heard.append({name}.stage_id)", namespace)
+    pay.completed(namespace["handler"])
+    pay.on_payment(namespace["handler"])
+    pay.check(namespace["handler"])
+    await pay.send_payment(ALICE, "premium")
+    await dp.feed_raw_update(bot, pre_checkout(bot.payload()))
+    await dp.feed_raw_update(bot, paid(bot.payload()))
+    assert heard == ["premium"] * 3

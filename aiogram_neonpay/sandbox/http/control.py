@@ -35,6 +35,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -233,7 +234,8 @@ class _Control:
     async def events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
-        with self._world.feed.subscribe() as queue:
+        # A page that is closed, reloaded or on a lost connection ends its stream at whatever moment it likes.
+        with suppress(ConnectionResetError), self._world.feed.subscribe() as queue:
             await response.write(b"retry: 1000\n\n")
             while True:
                 try:

@@ -86,6 +86,8 @@ class SandboxServer:
             return
         runner, self._runner = self._runner, None
         await self._pusher.stop()
+        for bot in self.sandbox.world.bots.values():
+            bot.poll.let_go()
         self.sandbox.world.feed.close()
         await runner.cleanup()
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiogram import Router
-from aiogram.dispatcher.event.bases import UNHANDLED
+from aiogram.dispatcher.event.bases import SkipHandler
 from aiogram.types import TelegramObject
 
+from aiogram_neonpay.errors import DeliveryError
 from aiogram_neonpay.events import AnyEvent, PaymentCompleted, PaymentEvent
 from aiogram_neonpay.models import PaymentResult
-from aiogram_neonpay.observers import PaymentObserver
+from aiogram_neonpay.observers import ListenerObserver, PaymentHandler, PaymentObserver
+from aiogram_neonpay.passage import Passage
 from aiogram_neonpay.routers import PaymentRouter, payment_routers
 
 __all__ = ["ATTEMPT", "PLAIN", "TYPED", "Attempt"]
@@ -33,8 +35,10 @@ class Attempt:
     :ivar before_plain: whether typed handlers run just before a plain one instead of in its place.
     :ivar reached: whether the update came past the root's filters and outer middlewares.
     :ivar succeeded: what returned in this attempt.
-    :ivar entered: whether a plain handler was chosen, and its middlewares entered.
-    :ivar error: what the delivering handler raised.
+    :ivar unhandled: whether the bot's handlers, all of them, left it alone.
+    :ivar stopped: whether a middleware kept it from an ear that was to hear it.
+    :ivar result: what the typed handler returned.
+    :ivar error: what the delivering handler, or something round it, raised.
     :ivar listener_error: the first thing a listener raised. It is kept apart, because raising it on the spot would
         undo what the delivering handler wrote in the same session.
     """
@@ -47,7 +51,9 @@ class Attempt:
     listened: bool = False
     reached: bool = False
     succeeded: set[str] = field(default_factory=set)
-    entered: bool = False
+    unhandled: bool = False
+    stopped: bool = False
+    result: Any = None
     error: Exception | None = None
     listener_error: Exception | None = None
     routers: list[PaymentRouter] = field(init=False)
@@ -62,17 +68,26 @@ class Attempt:
             self._payment = self.event.payment
         return self._payment
 
-    def is_delivered(self, response: Any) -> bool:
+    @property
+    def is_handled(self) -> bool:
+        """Whether a handler that delivers has returned, now or in an earlier attempt."""
+        return not {TYPED, PLAIN}.isdisjoint(self.succeeded) or not {TYPED, PLAIN}.isdisjoint(self.done)
+
+    @property
+    def is_delivered(self) -> bool:
         """Whether what was meant to hear the event has returned, now or in an earlier attempt.
 
-        :param response: what aiogram's chain of handlers returned: listeners are the delivery only if no handler, and
-            no middleware in front of one, took the update.
+        Listeners are the delivery only if no handler took it, and no middleware in front of one.
         """
-        if self.error is not None or self.listener_error is not None or not self.reached:
+        if self.error is not None or self.listener_error is not None or self.stopped or not self.reached:
             return False
-        if TYPED in self.succeeded or PLAIN in self.succeeded or TYPED in self.done or PLAIN in self.done:
-            return True
-        return response is UNHANDLED and not self.entered and bool(self.succeeded or self.done)
+        return self.is_handled or (self.unhandled and bool(self.succeeded or self.done))
+
+    def note(self, error: Exception) -> None:
+        """Remember what was raised round a handler, such as by a commit: what ran inside may be undone."""
+        if self.error is None:
+            self.error = error
+            self.succeeded.clear()
 
     def __post_init__(self) -> None:
         self.routers = payment_routers(self.root)
@@ -86,13 +101,24 @@ class Attempt:
         if TYPED in self.done:
             return True
         for observer in self.candidates:
+            passage = Passage()
             try:
-                result = await observer.run(self.event, carrier, name, self.root, data)
+                await observer.run(passage, self.event, carrier, name, self.root, data)
             except Exception as error:
                 self.error = error
                 raise
-            if result is not UNHANDLED:
-                self.succeeded.add(TYPED)
+            if passage.error is not None or passage.returned or passage.stopped:
+                self.error, self.stopped = passage.error, passage.stopped
+                if passage.returned and passage.error is None:
+                    self.succeeded.add(TYPED)
+                    self.result = passage.result
+                return True
+        return False
+
+    async def has_taker(self, name: str, data: dict[str, Any]) -> bool:
+        """Whether a typed handler takes the event, as far as can be told before entering any middleware."""
+        for observer in self.candidates:
+            if await observer.would_take(self.event, name, self.root, data):
                 return True
         return False
 
@@ -102,16 +128,38 @@ class Attempt:
             return
         self.listened = True
         data = {**data, "payment": self.payment}
-        for router in self.routers:
-            observer = router.on_payment
-            for handler in observer.registered:
-                if handler.name in self.done or not (handler.refunds or isinstance(self.event, PaymentCompleted)):
-                    continue
-                try:
-                    if await observer.run(handler, self.payment, carrier, name, self.root, data):
-                        self.succeeded.add(handler.name)
-                except Exception as error:
-                    self.listener_error = self.listener_error or error
+        for place, router in enumerate(self.routers):
+            for handler in router.on_payment.registered:
+                # The place in the tree tells apart listeners that go by one name, made by one function.
+                listener = f"{place}/{handler.name}"
+                wanted = handler.refunds or isinstance(self.event, PaymentCompleted)
+                if listener not in self.done and wanted and handler.might_take(self.payment):
+                    await self._run_listener(router.on_payment, handler, listener, carrier, name, data)
+
+    async def _run_listener(
+        self,
+        observer: ListenerObserver,
+        handler: PaymentHandler,
+        listener: str,
+        carrier: TelegramObject,
+        name: str,
+        data: dict[str, Any],
+    ) -> None:
+        passage = Passage()
+        try:
+            await observer.run(passage, handler, self.payment, carrier, name, self.root, data)
+        except SkipHandler:
+            return
+        except Exception as error:
+            passage.note(error)
+        if passage.stopped:
+            passage.note(
+                DeliveryError(self.payment.reference or "", f"a middleware kept the listener {listener} from it")
+            )
+        if passage.error is not None:
+            self.listener_error = self.listener_error or passage.error
+        elif passage.returned:
+            self.succeeded.add(listener)
 
     def has_listeners(self) -> bool:
         """Whether some listener has yet to hear the payment."""

@@ -20,6 +20,7 @@ from aiogram_neonpay.events import CheckoutDeclined
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.hooks import Next, stepping_round_isolation
 from aiogram_neonpay.models import CURRENCY, Checkout
+from aiogram_neonpay.passage import Passage
 from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.routers import payment_routers
 from aiogram_neonpay.shop import Shop
@@ -195,13 +196,17 @@ class Cashier:
         assert root is not None
         for observer, validator in self._validators(token.stage_id):
             try:
-                agreed = await observer.run(validator, asked, checkout.query, root, {**data, "stage": stage})
-            except RejectPayment as rejected:
-                raise Declined("rejected", rejected.reason or None) from rejected
+                passage = Passage()
+                given = {**data, "stage": stage}
+                await observer.run(passage, validator, asked, checkout.query, "pre_checkout_query", root, given)
             except Exception as error:
-                logger.exception("the validator %s failed", validator.name)
-                raise Declined("check_failed") from error
-            if not agreed:
+                passage.note(error)
+            if isinstance(passage.error, RejectPayment):
+                raise Declined("rejected", str(passage.error.reason).strip() or None)
+            if passage.error is not None:
+                logger.error("the validator %s failed", validator.name, exc_info=passage.error)
+                raise Declined("check_failed")
+            if passage.stopped or passage.result is False:
                 raise Declined("rejected")
 
     async def _check_stored(self, checkout: OpenCheckout, token: InvoiceToken) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from aiogram import Bot
-from aiogram.dispatcher.event.bases import UNHANDLED
 from aiogram.dispatcher.middlewares.user_context import EVENT_CONTEXT_KEY, EVENT_FROM_USER_KEY, EventContext
 from aiogram.exceptions import TelegramForbiddenError
 from aiogram.types import Message, RefundedPayment, SuccessfulPayment, TelegramObject, User
@@ -104,8 +103,8 @@ class Delivery:
             await charges.give_back(claim)
             raise
         error = attempt.error or attempt.listener_error
-        if error is None and not attempt.reached:
-            error = DeliveryError(claim.key.name, "the news of its refund was stopped before any handler")
+        if error is None and (attempt.stopped or not attempt.reached):
+            error = DeliveryError(claim.key.name, "the news of its refund was stopped before its handlers")
         if error is not None:
             await charges.give_back(claim, told=sorted({*attempt.done, *attempt.succeeded}))
             raise error
@@ -144,21 +143,21 @@ class Delivery:
     async def _conclude(self, bot: Bot, claim: Claim, attempt: Attempt, response: Any) -> Any:
         """Settle a charge by what was seen on the way, not by what the chain of handlers returned."""
         reference = claim.key.name
-        if attempt.plain and attempt.is_delivered(response):
+        if attempt.plain and attempt.is_delivered:
             await self._shop.charges.settle(claim, state=DELIVERED)
             if self._thanks is not None and isinstance(attempt.event, PaymentEvent):
                 self._feed.spawn(attempt.event.answer(self._thanks), f"the thank-you of payment {reference}")
             return response
         error: Exception | None = attempt.error or attempt.listener_error
-        if isinstance(attempt.error, RejectPayment):
-            await self._refund_instead(bot, claim, attempt.error.reason)
+        if isinstance(error, RejectPayment) and not attempt.is_handled:
+            await self._refund_instead(bot, claim, error.reason)
             return response
         if error is None and not attempt.plain:
             await self._set_aside(bot, claim, attempt, "bad_token")
             return response
         if error is None and not attempt.reached:
             error = DeliveryError(reference, "a middleware or filter of the root router stopped it before any handler")
-        if error is None and (attempt.entered or response is not UNHANDLED):
+        if error is None and (attempt.stopped or not attempt.unhandled):
             error = DeliveryError(reference, "a middleware stopped it before its handler")
         if error is not None:
             await self._failed(claim, error, attempt)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
+from inspect import iscoroutine
 from typing import Any
 
 from aiogram import Dispatcher, Router
@@ -28,10 +29,10 @@ from aiogram.dispatcher.event.telegram import TelegramEventObserver
 from aiogram.dispatcher.middlewares.manager import MiddlewareManager
 from aiogram.dispatcher.middlewares.user_context import UserContextMiddleware
 from aiogram.fsm.storage.base import BaseEventIsolation, StorageKey
-from aiogram.types import Message, TelegramObject
+from aiogram.types import TelegramObject
 
 from aiogram_neonpay.attempts import ATTEMPT, PLAIN, TYPED, Attempt
-from aiogram_neonpay.observers import middlewares_of, wrap
+from aiogram_neonpay.passage import compose, middlewares_of
 
 __all__ = ["Gate", "LastEar", "MessageHooks", "PassingIsolation", "place_first", "stepping_round_isolation"]
 
@@ -50,6 +51,8 @@ class PassingIsolation(BaseEventIsolation):
     def lock(self, key: StorageKey) -> AbstractAsyncContextManager[None]:  # type: ignore[override]
         """Return the lock of the bot's isolation, or one that is always free."""
         if stepping_round_isolation.get():
+            # One free pass: what the checkout's handlers start is isolated as ever.
+            stepping_round_isolation.set(False)
             return nullcontext()
         return self.isolation.lock(key)
 
@@ -118,7 +121,7 @@ class PaymentGate(Gate):
     """Handler 0 of an observer of messages: where typed handlers take payments."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(self._take, ATTEMPT)
+        super().__init__(self.take, ATTEMPT)
         self._name = name
 
     async def check(self, *args: Any, **kwargs: Any) -> tuple[bool, dict[str, Any]]:
@@ -133,15 +136,20 @@ class PaymentGate(Gate):
         attempt.reached = True
         if not attempt.plain:
             return True, kwargs
-        return not attempt.before_plain and (TYPED in attempt.done or bool(attempt.candidates)), kwargs
+        if attempt.before_plain:
+            return False, kwargs
+        return TYPED in attempt.done or await attempt.has_taker(self._name, kwargs), kwargs
 
-    async def _take(self, message: Message, data: dict[str, Any]) -> None:
+    async def take(self, message: Any, data: dict[str, Any]) -> Any:
+        """Let typed handlers have the payment, then listeners."""
         attempt: Attempt = data[ATTEMPT]
         if await attempt.run_typed(message, self._name, data):
-            if attempt.has_listeners():
+            if attempt.error is None and not attempt.stopped and attempt.has_listeners():
                 await attempt.run_listeners(message, self._name, data)
-        elif attempt.plain:
+            return attempt.result
+        if attempt.plain:
             raise SkipHandler
+        return None
 
 
 class PlainHandlerJudge:
@@ -154,26 +162,32 @@ class PlainHandlerJudge:
 
     def __call__(self, handler: Next, event: TelegramObject, data: dict[str, Any]) -> Awaitable[Any]:
         """Pass what carries no payment, at no cost."""
-        if ATTEMPT not in data or data["handler"] is self._gate:
+        if ATTEMPT not in data:
             return handler(event, data)
         return self._judge(event, data)
 
     async def _judge(self, event: TelegramObject, data: dict[str, Any]) -> Any:
         attempt: Attempt = data[ATTEMPT]
         handler: HandlerObject = data["handler"]
+        # The chain that aiogram would call next, composed anew so that what happens inside it is seen.
+        around = [item for item in middlewares_of(self._root, self._name) if item is not self]
+        if handler is self._gate:
+            return await compose(around, self._gate.take, attempt.note)(event, data)
         router: Router = data["event_router"]
         if not attempt.plain or not await self._is_meant(handler, router, event, data):
             raise SkipHandler
-        attempt.entered = True
-        data = {**data, "payment": attempt.payment}
+        called = False
 
         async def call(event: TelegramObject, data: dict[str, Any]) -> Any:
+            nonlocal called
+            called = True
             if PLAIN in attempt.done:
                 return None
             try:
                 result = await handler.call(event, **data)
+                # An object with an asynchronous __call__ has not run yet.
+                result = await result if iscoroutine(result) else result
             except (SkipHandler, CancelHandler):
-                attempt.entered = False
                 raise
             except Exception as error:
                 attempt.error = error
@@ -184,12 +198,12 @@ class PlainHandlerJudge:
 
         async def below_root(event: TelegramObject, data: dict[str, Any]) -> Any:
             await run_ears(attempt, event, self._name, data)
-            return await wrap(middlewares_of(router, self._name, below=self._root), call)(event, data)
+            inner = middlewares_of(router, self._name, below=self._root)
+            return await compose(inner, call, attempt.note)(event, data)
 
-        # The chain that aiogram would call next, with the handler's real outcome seen from inside it: a middleware
-        # of the bot may swallow what the handler raises, or never call it.
-        around = [item for item in middlewares_of(self._root, self._name) if item is not self]
-        return await wrap(around, below_root)(event, data)
+        result = await compose(around, below_root, attempt.note)(event, {**data, "payment": attempt.payment})
+        attempt.stopped = attempt.stopped or not called
+        return result
 
     async def _is_meant(
         self, handler: HandlerObject, router: Router, event: TelegramObject, data: dict[str, Any]
@@ -237,18 +251,30 @@ class LastEar:
 
     async def _after(self, handler: Next, event: TelegramObject, data: dict[str, Any]) -> Any:
         attempt: Attempt = data[ATTEMPT]
-        response = await handler(event, data)
-        waiting = attempt.has_listeners() or (attempt.before_plain and bool(attempt.candidates))
-        if response is not UNHANDLED or not attempt.reached or not attempt.plain or not waiting:
+        try:
+            response = await handler(event, data)
+        except (SkipHandler, CancelHandler):
+            raise
+        except Exception as error:
+            attempt.note(error)
+            raise
+        if response is not UNHANDLED or not attempt.reached or not attempt.plain:
             return response
+        if attempt.has_listeners() or (attempt.before_plain and attempt.candidates):
+            heard = False
 
-        async def hear(event: TelegramObject, data: dict[str, Any]) -> Any:
-            await run_ears(attempt, event, self._name, data)
-            return UNHANDLED
+            async def hear(event: TelegramObject, data: dict[str, Any]) -> None:
+                nonlocal heard
+                heard = True
+                await run_ears(attempt, event, self._name, data)
 
-        around = middlewares_of(self._root, self._name)
-        context = {**data, "event_router": self._root, "handler": self._gate}
-        return await wrap(around, hear)(event, context)
+            context = {**data, "event_router": self._root, "handler": self._gate}
+            del context[ATTEMPT]  # the judge among these middlewares has nothing to judge here
+            around = middlewares_of(self._root, self._name)
+            await compose(around, hear, attempt.note)(event, context)
+            attempt.stopped = attempt.stopped or not heard
+        attempt.unhandled = True
+        return UNHANDLED
 
 
 async def run_ears(attempt: Attempt, event: TelegramObject, name: str, data: dict[str, Any]) -> None:

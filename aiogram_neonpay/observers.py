@@ -7,49 +7,25 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
 from aiogram import Router
 from aiogram.dispatcher.event.bases import UNHANDLED, SkipHandler
 from aiogram.dispatcher.event.handler import CallbackType, FilterObject, HandlerObject
-from aiogram.dispatcher.event.telegram import TelegramEventObserver
 from aiogram.dispatcher.middlewares.manager import MiddlewareManager
 from aiogram.filters import Filter
 from aiogram.types import TelegramObject
 from magic_filter import MagicFilter
 
 from aiogram_neonpay.errors import ConfigurationError
+from aiogram_neonpay.passage import Passage, compose, middlewares_of, outer_middlewares_of
 from aiogram_neonpay.stages import check_stage_id
 
-__all__ = ["CheckObserver", "ListenerObserver", "PaymentHandler", "PaymentObserver", "middlewares_of", "wrap"]
+__all__ = ["CheckObserver", "ListenerObserver", "PaymentHandler", "PaymentObserver"]
 
 F_ = TypeVar("F_", bound=Callable[..., Any])
-
-
-def middlewares_of(router: Router, name: str, *, below: Router | None = None) -> list[Any]:
-    """Return the inner middlewares that a handler of ``name`` in ``router`` runs inside, outermost first.
-
-    :param below: leave out those of this router and of the routers above it: they ran already.
-    """
-    return [item for observer in _observers(router, name, below) for item in observer.middleware[:]]
-
-
-def outer_middlewares_of(router: Router, name: str, *, below: Router) -> list[Any]:
-    """Return the outer middlewares on the way from below ``below`` down to ``router``, outermost first."""
-    return [item for observer in _observers(router, name, below) for item in observer.outer_middleware[:]]
-
-
-def _observers(router: Router, name: str, below: Router | None) -> list[TelegramEventObserver]:
-    found: list[TelegramEventObserver] = []
-    at: Router | None = router
-    while at is not None and at is not below:
-        observer = at.observers.get(name)
-        if observer is not None:
-            found.insert(0, observer)
-        at = at.parent_router
-    return found
 
 
 @dataclass
@@ -75,15 +51,33 @@ class PaymentHandler(HandlerObject):
     async def call(self, *args: Any, **kwargs: Any) -> Any:
         """Call the handler with the event, and with what it asks for by name."""
         kwargs.pop(self.first, None)
-        return await super().call(*args, **kwargs)
+        result = await super().call(*args, **kwargs)
+        # An object with an asynchronous __call__, or a lambda round a coroutine function, has not run yet.
+        return await result if inspect.iscoroutine(result) else result
+
+    @property
+    def is_judged_at_once(self) -> bool:
+        """Whether stage ids and ``F`` expressions are all its filters."""
+        return all(item.magic is not None for item in self.filters or ())
 
     def might_take(self, event: Any) -> bool:
-        """Whether the event passes what can be judged at once: stage ids and ``F`` expressions."""
+        """Whether the event passes what can be judged at once: stage ids, and ``F`` expressions before other filters.
+
+        An expression that cannot be evaluated, perhaps because a filter before it should have refused, is a maybe.
+        """
         if self.stage_ids and event.stage_id not in self.stage_ids:
             return False
         if not self.filters:
             return True
-        return all(item.magic.resolve(event) for item in self.filters if item.magic is not None)
+        for item in self.filters:
+            if item.magic is None:
+                return True
+            try:
+                if not item.magic.resolve(event):
+                    return False
+            except Exception:
+                return True
+        return True
 
     async def check(self, *args: Any, **kwargs: Any) -> tuple[bool, dict[str, Any]]:
         """Evaluate the filters as aiogram does, but ``F`` expressions here instead of in a thread (20 times faster)."""
@@ -199,27 +193,46 @@ class PaymentObserver(_Registrar):
                 return True
         return False
 
-    async def run(self, event: Any, carrier: TelegramObject, name: str, root: Router, data: dict[str, Any]) -> Any:
+    async def would_take(self, event: Any, name: str, root: Router, data: dict[str, Any]) -> bool:
+        """Whether some handler here takes the event, as far as can be told before entering any middleware."""
+        guarded = self._filters or len(self.outer_middleware) or outer_middlewares_of(self.router, name, below=root)
+        for handler in self.registered:
+            if handler.might_take(event) and (
+                guarded or handler.is_judged_at_once or (await handler.check(event, **data))[0]
+            ):
+                return True
+        return False
+
+    async def run(
+        self, passage: Passage, event: Any, carrier: TelegramObject, name: str, root: Router, data: dict[str, Any]
+    ) -> None:
         """Give the event to the first handler that matches, inside the middlewares of ``name`` here.
 
+        :param passage: notes what happens.
         :param carrier: the update's own object (the service message), which those middlewares expect.
-        :return: the handler's value, or ``UNHANDLED``.
         """
         data = {**data, "event_router": self.router}
         inner = middlewares_of(self.router, name, below=root)
         outer = outer_middlewares_of(self.router, name, below=root)
         if inner or outer or self._filters or len(self.middleware) or len(self.outer_middleware):
-            return await self._run_inside(inner, outer, event, carrier, data)
-        return await self._first_match(event, data, lambda handler, data: handler.call(event, **data))
+            await self._run_inside(passage, inner, outer, event, carrier, data)
+        else:
+            await self._first_match(passage, event, data, lambda handler, data: passage.call(handler, event, data))
 
     async def _first_match(
-        self, event: Any, data: dict[str, Any], call: Callable[[PaymentHandler, dict[str, Any]], Awaitable[Any]]
+        self,
+        passage: Passage,
+        event: Any,
+        data: dict[str, Any],
+        call: Callable[[PaymentHandler, dict[str, Any]], Awaitable[Any]],
     ) -> Any:
+        passage.arrived = True
         for handler in self.registered:
             matched, found = handler.might_take(event), data
             if matched and handler.filters:
                 matched, found = await handler.check(event, **data)
             if matched:
+                passage.chosen = True
                 try:
                     return await call(handler, {**found, "handler": handler})
                 except SkipHandler:
@@ -227,98 +240,77 @@ class PaymentObserver(_Registrar):
         return UNHANDLED
 
     async def _run_inside(
-        self, inner: list[Any], outer: list[Any], event: Any, carrier: TelegramObject, data: dict[str, Any]
-    ) -> Any:
+        self,
+        passage: Passage,
+        inner: list[Any],
+        outer: list[Any],
+        event: Any,
+        carrier: TelegramObject,
+        data: dict[str, Any],
+    ) -> None:
         """Run inside middlewares of two kinds: the message's, which expect the carrier, and our own."""
 
         async def call(handler: PaymentHandler, data: dict[str, Any]) -> Any:
-            async def in_inner(_: TelegramObject, data: dict[str, Any]) -> Any:
-                return await wrap(self.middleware[:], lambda event, data: handler.call(event, **data))(event, data)
+            async def invoke(event: Any, data: dict[str, Any]) -> Any:
+                return await passage.call(handler, event, data)
 
-            return await wrap(inner, in_inner)(carrier, data)
+            async def in_inner(_: TelegramObject, data: dict[str, Any]) -> Any:
+                return await compose(self.middleware[:], invoke, passage.note)(event, data)
+
+            return await compose(inner, in_inner, passage.note)(carrier, data)
 
         async def in_own_outer(event: Any, data: dict[str, Any]) -> Any:
-            return await self._first_match(event, data, call) if await self.passes_root(event, data) else UNHANDLED
+            if await self.passes_root(event, data):
+                return await self._first_match(passage, event, data, call)
+            passage.arrived = True
+            return UNHANDLED
 
         async def in_outer(_: TelegramObject, data: dict[str, Any]) -> Any:
-            return await wrap(self.outer_middleware[:], in_own_outer)(event, data)
+            return await compose(self.outer_middleware[:], in_own_outer, passage.note)(event, data)
 
-        return await wrap(outer, in_outer)(carrier, data)
+        await compose(outer, in_outer, passage.note)(carrier, data)
 
 
-class ListenerObserver(_Registrar):
-    """Listeners: every one that matches hears every payment, and none ends anything for the others."""
+class _EveryOne(_Registrar):
+    """Handlers that are all asked, each by itself."""
 
     async def run(
         self,
+        passage: Passage,
         handler: PaymentHandler,
-        payment: Any,
+        event: Any,
         carrier: TelegramObject,
         name: str,
         root: Router,
         data: dict[str, Any],
-    ) -> bool:
-        """Let one listener hear a payment; return whether it matched."""
-        heard = False
+    ) -> None:
+        """Call one handler if it matches, inside the middlewares of ``name`` here and then our own."""
 
-        async def hear(_: TelegramObject, data: dict[str, Any]) -> None:
-            nonlocal heard
-            if not await self.passes_root(payment, data):
-                return
-            matched, data = await handler.check(payment, **data)
-            if matched:
-                await handler.call(payment, **data)
-                heard = True
+        async def ask(event: Any, data: dict[str, Any]) -> Any:
+            matched = False
+            if await self.passes_root(event, data):
+                matched, data = await handler.check(event, **data)
+            passage.arrived = True
+            return await passage.call(handler, event, data) if matched else UNHANDLED
+
+        async def in_own(_: TelegramObject, data: dict[str, Any]) -> Any:
+            own = [*self.outer_middleware[:], *self.middleware[:]]
+            return await compose(own, ask, passage.note)(event, data)
 
         around = [
             *outer_middlewares_of(self.router, name, below=root),
             *middlewares_of(self.router, name, below=root),
         ]
-        await wrap(around, hear)(carrier, {**data, "event_router": self.router, "handler": handler})
-        return heard
+        data = {**data, "event_router": self.router, "handler": handler}
+        await compose(around, in_own, passage.note)(carrier, data)
 
 
-class CheckObserver(_Registrar):
+class ListenerObserver(_EveryOne):
+    """Listeners: every one that matches hears every payment, and none ends anything for the others."""
+
+
+class CheckObserver(_EveryOne):
     """Validators of checkouts: every one that matches must agree."""
-
-    async def run(
-        self, handler: PaymentHandler, checkout: Any, query: TelegramObject, root: Router, data: dict[str, Any]
-    ) -> bool:
-        """Ask one validator, inside the middlewares of ``pre_checkout_query`` at this place.
-
-        :return: ``False`` when it said no, or when a middleware kept the question from it.
-        """
-        agreed = False
-
-        async def ask(_: TelegramObject, data: dict[str, Any]) -> None:
-            nonlocal agreed
-            verdict = None
-            if await self.passes_root(checkout, data):
-                matched, data = await handler.check(checkout, **data)
-                if matched:
-                    verdict = await handler.call(checkout, **data)
-            agreed = verdict is not False
-
-        around = [
-            *outer_middlewares_of(self.router, "pre_checkout_query", below=root),
-            *middlewares_of(self.router, "pre_checkout_query", below=root),
-        ]
-        await wrap(around, ask)(query, {**data, "event_router": self.router, "handler": handler})
-        return agreed
-
-
-def wrap(
-    middlewares: Sequence[Any], innermost: Callable[[Any, dict[str, Any]], Awaitable[Any]]
-) -> Callable[[Any, dict[str, Any]], Awaitable[Any]]:
-    """Return ``innermost`` inside the middlewares, outermost first, as aiogram composes them."""
-    if not middlewares:
-        return innermost
-
-    @functools.wraps(innermost)
-    def call(event: Any, **data: Any) -> Awaitable[Any]:
-        return innermost(event, data)
-
-    return MiddlewareManager.wrap_middlewares(middlewares, call)
 
 
 def _name_of(callback: CallbackType) -> str:

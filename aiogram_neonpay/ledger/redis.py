@@ -128,7 +128,7 @@ class RedisEngine:
         known = _load(current)
         if known.get("v") == change.expected:
             # The script could not read the header, so it would refuse every change, for ever.
-            raise LedgerError(f"the record {keys[0]} was changed by something else than the ledger: write it back whole")
+            raise LedgerError(f"the record {keys[0]} was changed by something else: write it as it was")
         return Row(known, (float(due) - now) / 1000 if due else None)
 
     async def read(self, keys: Sequence[RecordKey]) -> list[Row | None]:

@@ -1,0 +1,117 @@
+"""The donate keyboard: buttons within Telegram's limits, whatever the stage is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aiogram_neonpay.errors import ValidationError
+from aiogram_neonpay.keyboards import StageTap, donate_keyboard
+from aiogram_neonpay.stages import MAX_AMOUNT, Catalog, PaymentStage
+
+CALLBACK_DATA = 64
+"""Bytes. Bot API ``InlineKeyboardButton``."""
+
+stage_ids = st.text("abcXYZ019_-.", min_size=1, max_size=64)
+
+
+def buttons(amounts: Any = (1, 10, 50), **options: Any) -> list[tuple[str, str]]:
+    keyboard = donate_keyboard(amounts, **options)
+    return [(button.text, button.callback_data or "") for row in keyboard.inline_keyboard for button in row]
+
+
+@given(stage_ids, st.integers(1, MAX_AMOUNT))
+def test_a_button_fits_and_leads_back_to_its_stage_and_amount(stage_id: str, amount: int) -> None:
+    ((_, data),) = buttons([amount], stage_id=stage_id)
+    assert 1 <= len(data.encode()) <= CALLBACK_DATA
+
+    tap = StageTap.unpack(data)
+
+    catalog = Catalog({stage_id: PaymentStage("Donate", "Thank you", None)})
+    found = catalog.by_code(tap.stage[1:]) if tap.stage.startswith("~") else tap.stage
+    assert (found, tap.amount) == (stage_id, amount)
+
+
+@pytest.mark.parametrize("length", [1, 43, 44, 45, 64])
+def test_a_stage_is_named_by_its_id_as_long_as_that_fits(length: int) -> None:
+    stage_id = "s" * length
+
+    tap = StageTap.unpack(buttons([MAX_AMOUNT], stage_id=stage_id)[0][1])
+
+    assert tap.stage == (stage_id if length <= 44 else tap.stage)
+    assert tap.stage.startswith("~") == (length > 44)
+
+
+def test_buttons_are_in_order_and_in_rows_of_three() -> None:
+    keyboard = donate_keyboard([1, 5, 10, 25, 50])
+
+    assert [[button.text for button in row] for row in keyboard.inline_keyboard] == [
+        ["1 ⭐", "5 ⭐", "10 ⭐"],
+        ["25 ⭐", "50 ⭐"],
+    ]
+    assert StageTap.unpack(buttons()[0][1]) == StageTap(stage="donate", amount=1)
+
+
+@pytest.mark.parametrize("amounts", [[7], (7,), range(7, 8)])
+def test_any_sequence_of_amounts_will_do(amounts: Any) -> None:
+    assert buttons(amounts)[0][0] == "7 ⭐"
+
+
+def test_a_hundred_buttons_are_the_most() -> None:
+    assert len(buttons(range(1, 101))) == 100
+    with pytest.raises(ValidationError, match="amounts: must be a list of 1-100"):
+        donate_keyboard(range(1, 102))
+
+
+@pytest.mark.parametrize("amounts", [[], "10", b"10", 10, None, {10}, iter([10])])
+def test_only_lists_of_amounts_are_taken(amounts: Any) -> None:
+    with pytest.raises(ValidationError, match="amounts: must be a list of 1-100 whole numbers of Stars; got"):
+        donate_keyboard(amounts)
+
+
+@pytest.mark.parametrize("amount", [0, -1, True, 1.5, "10", None, MAX_AMOUNT + 1])
+def test_every_amount_is_checked(amount: Any) -> None:
+    with pytest.raises(ValidationError, match=r"^amounts: ") as caught:
+        donate_keyboard([5, amount])
+    assert repr(amount) in str(caught.value)
+
+
+def test_an_amount_given_twice_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"amounts: must not repeat; got \[5, 10, 5\]"):
+        donate_keyboard([5, 10, 5])
+
+
+@pytest.mark.parametrize("stage_id", ["", "a b", "a:b", "я", "x" * 65, None])
+def test_the_stage_id_is_checked(stage_id: Any) -> None:
+    with pytest.raises(ValidationError, match=r"^stage_id: "):
+        donate_keyboard([5], stage_id=stage_id)
+
+
+def test_labels_may_be_given_by_amount_or_in_order() -> None:
+    by_amount = [text for text, _ in buttons(labels={10: "Ten", 1: "One"})]
+    in_order = [text for text, _ in buttons(labels=["a", "b", "c"])]
+
+    assert by_amount == ["One", "Ten", "50 ⭐"]
+    assert in_order == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("labels", ["abc", ["a"], ["a", "b", "c", "d"], []])
+def test_labels_in_order_are_one_for_each_amount(labels: Any) -> None:
+    with pytest.raises(ValidationError, match="labels: must be 3 texts, one for each amount"):
+        buttons(labels=labels)
+
+
+def test_labels_are_for_amounts_of_the_keyboard() -> None:
+    with pytest.raises(ValidationError, match=r"labels: must be for amounts of the keyboard; got \[2, 3\]"):
+        buttons(labels={3: "Three", 10: "Ten", 2: "Two"})
+
+
+@pytest.mark.parametrize("label", ["", " ", "a\x00b", "x" * 65, 5, None, b"Ten"])
+def test_a_label_is_text_that_can_be_shown(label: Any) -> None:
+    with pytest.raises(ValidationError, match=r"^labels: "):
+        buttons(labels={10: label})
+    with pytest.raises(ValidationError, match=r"^labels: "):
+        buttons(labels=["a", label, "c"])

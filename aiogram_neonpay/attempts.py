@@ -153,9 +153,8 @@ class Attempt:
         except Exception as error:
             passage.note(error)
         if passage.stopped:
-            passage.note(
-                DeliveryError(self.payment.reference or "", f"a middleware kept the listener {listener} from it")
-            )
+            why = f"a middleware kept the listener {listener} from hearing it"
+            passage.note(DeliveryError(self.payment.reference or "", why))
         if passage.error is not None:
             self.listener_error = self.listener_error or passage.error
         elif passage.returned:

@@ -9,10 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from aiogram import Bot
-from aiogram.exceptions import TelegramNetworkError, TelegramRetryAfter, TelegramServerError
+from aiogram.exceptions import (
+    ClientDecodeError,
+    TelegramBadRequest,
+    TelegramNetworkError,
+    TelegramRetryAfter,
+    TelegramServerError,
+)
 from aiogram.types import PreCheckoutQuery, Update
 
 from aiogram_neonpay.errors import RejectPayment
@@ -49,8 +56,9 @@ class Declined(Exception):
 class OpenCheckout:
     """One query that wants an answer. The first to claim the answer gives it; nobody answers twice."""
 
-    def __init__(self, bot: Bot, query: PreCheckoutQuery, token: InvoiceToken | None) -> None:
+    def __init__(self, bot: Bot, query: PreCheckoutQuery, token: InvoiceToken | None, feed: Feed) -> None:
         self.bot = bot
+        self._feed = feed
         self.query = query
         self.token = token
         self.stage: PaymentStage | None = None
@@ -62,16 +70,44 @@ class OpenCheckout:
         """Return the seconds left of a limit that counts from the arrival of the query."""
         return self._arrived + seconds - asyncio.get_running_loop().time()
 
-    async def answer(self, ok: bool, text: str | None = None) -> bool:
-        """Send the answer, unless somebody did; passing failures are tried again while Telegram waits."""
+    async def approve(self) -> None:
+        """Say yes, unless it was answered."""
+        if not self.answered:
+            self.answered = True
+            await self._insist(True, None)
+
+    async def decline(self, text: str, usual: str) -> None:
+        """Say no, unless it was answered.
+
+        :param text: the sentence for the buyer.
+        :param usual: a sentence of ours, in case Telegram refuses that one.
+        """
         if self.answered:
-            return False
+            return
         self.answered = True
+        try:
+            await self._insist(False, text)
+        except TelegramBadRequest:
+            if text == usual:
+                raise
+            await self._insist(False, usual)
+
+    async def _insist(self, ok: bool, text: str | None) -> None:
+        try:
+            await self._send(ok, text)
+        except asyncio.CancelledError:
+            # Whoever cancelled the update did not mean the answer; a second one is harmless, none is not.
+            self._feed.spawn(self._send(ok, text), "the answer to a cancelled checkout")
+            raise
+
+    async def _send(self, ok: bool, text: str | None) -> None:
+        """Send the answer; passing failures are tried again while Telegram waits."""
         pause = 0.2
         while True:
             try:
-                return await self.bot.answer_pre_checkout_query(self.query.id, ok=ok, error_message=text)
-            except (TelegramNetworkError, TelegramServerError, TelegramRetryAfter) as error:
+                await self.bot.answer_pre_checkout_query(self.query.id, ok=ok, error_message=text)
+                return
+            except (TelegramNetworkError, TelegramServerError, TelegramRetryAfter, ClientDecodeError) as error:
                 wait = float(error.retry_after) if isinstance(error, TelegramRetryAfter) else pause
                 if self.remaining(TELEGRAM_WAITS) <= wait:
                     raise
@@ -96,7 +132,7 @@ class Cashier:
         assert query is not None
         bot: Bot = data["bot"]
         in_hand = self._shop.take_in_hand(bot)
-        checkout = OpenCheckout(bot, query, self._shop.signer(bot).verify(query.invoice_payload))
+        checkout = OpenCheckout(bot, query, self._shop.signer(bot).verify(query.invoice_payload), self._feed)
         data[CHECKOUT] = checkout
         timer = asyncio.get_running_loop().call_later(DEADLINE, self._on_deadline, checkout)
         passing = stepping_round_isolation.set(True)
@@ -133,7 +169,7 @@ class Cashier:
         except Declined as declined:
             await self._decline(checkout, declined)
         else:
-            await checkout.answer(True)
+            await checkout.approve()
 
     def _check_token(self, checkout: OpenCheckout) -> InvoiceToken:
         token, query = checkout.token, checkout.query
@@ -153,7 +189,7 @@ class Cashier:
         checkout.stage = stage
         if stage is None:
             raise Declined("stage_not_found")
-        checkout.metadata = {**(stage.payload or {}), **token.metadata}
+        checkout.metadata = {**deepcopy(dict(stage.payload or {})), **token.metadata}
         if not stage.on_sale:
             raise Declined("not_on_sale")
         return stage
@@ -238,8 +274,9 @@ class Cashier:
         if checkout.answered:
             return
         query, token = checkout.query, checkout.token
-        text = declined.text or self._shop.texts.get(declined.reason, query.from_user.language_code)
-        await checkout.answer(False, text)
+        usual = self._shop.texts.get(declined.reason, query.from_user.language_code)
+        text = declined.text or usual
+        await checkout.decline(text, usual)
         logger.info(
             "a checkout of %s was declined: %s", token.stage_id if token else "an unknown stage", declined.reason
         )

@@ -19,7 +19,6 @@ from aiogram_neonpay.invoices import Offer, Seller, check_user_id
 from aiogram_neonpay.ledger.charges import reference_of
 from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
 from aiogram_neonpay.places import place_of
-from aiogram_neonpay.records import payment_of
 from aiogram_neonpay.routers import PaymentRouter, payment_routers, watch_root
 from aiogram_neonpay.shop import Clock, Shop
 from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource
@@ -100,7 +99,11 @@ class NeonPay(PaymentRouter):
         if isinstance(root, Dispatcher):
             self._installation.refuse_second(root)
         Router.parent_router.__set__(self, router)  # type: ignore[attr-defined]
-        watch_root(self, self._installation.install)
+        watch_root(self, self._install_on)
+
+    def _install_on(self, dispatcher: Dispatcher) -> None:
+        if _root(self) is dispatcher:  # it may have moved since it was watched
+            self._installation.install(dispatcher)
 
     def _refuse_other_root(self, dispatcher: Dispatcher) -> None:
         if dispatcher is not self._shop.dispatcher:
@@ -120,7 +123,7 @@ class NeonPay(PaymentRouter):
         return view
 
     def _acting(self, bot: Bot | None) -> Bot:
-        return self._shop.bot(bot or self._bot)
+        return self._shop.bot(self._bot if bot is None else bot)
 
     # The catalog
 
@@ -211,8 +214,8 @@ class NeonPay(PaymentRouter):
         Buyer, chat and topic come from the event; in a group only that buyer may pay, unless ``buyer_only=False``.
         Parameters and errors are those of :meth:`send_payment`.
         """
-        acting = self._acting(bot or event.bot)
         place = place_of(event)
+        acting = self._acting(bot or event.bot)
         bound = (place.buyer is not None and not place.private) if buyer_only is None else buyer_only
         offer = Offer(stage_id, place.buyer, bound, amount, metadata, key, single_use, track, expires_in)
         language = event.from_user.language_code if event.from_user is not None else None
@@ -308,8 +311,10 @@ class NeonPay(PaymentRouter):
 
         :param user_id: the buyer, if known; a charge id is found faster with it.
         """
+        _check_payment_id(payment_id)
+        check_user_id("user_id", user_id)
         found = await self._shop.charges.find(self._acting(bot).id, payment_id, user_id)
-        return None if found is None else await self._payment(found[1], found[0].name)
+        return None if found is None else await self._shop.payment(found[1], found[0].name)
 
     async def history(
         self, user_id: int, *, limit: int = 20, offset: int = 0, bot: Bot | None = None
@@ -319,16 +324,16 @@ class NeonPay(PaymentRouter):
         :param limit: 1-100 payments of the page.
         :param offset: how many newer ones to skip.
         """
-        check_user_id("user_id", user_id)
+        check_user_id("user_id", user_id, required=True)
         _check_page(limit, offset)
         records = await self._shop.charges.history(self._acting(bot).id, user_id, limit=limit, offset=offset)
-        return [await self._payment(record) for record in records]
+        return [await self._shop.payment(record, _reference(record)) for record in records]
 
     async def stuck_payments(self, *, limit: int = 100, bot: Bot | None = None) -> list[PaymentResult]:
         """Return payments that wait for a person, oldest first: unmatched ones, and deliveries that cannot go on."""
         _check_page(limit, 0)
         records = await self._shop.charges.waiting(self._acting(bot).id, limit=limit)
-        return [await self._payment(record) for record in records]
+        return [await self._shop.payment(record, _reference(record)) for record in records]
 
     async def refund(
         self, payment_id: str, reason: str | None = None, *, user_id: int | None = None, bot: Bot | None = None
@@ -342,14 +347,9 @@ class NeonPay(PaymentRouter):
         :raises PaymentNotFoundError: when the ledger does not know it and no ``user_id`` is given.
         :raises RefundError: when Telegram refuses or cannot be reached.
         """
-        if not isinstance(payment_id, str) or not payment_id:
-            raise ValidationError("payment_id", "must be a transaction_id or a reference", payment_id)
+        _check_payment_id(payment_id)
         check_user_id("user_id", user_id)
         return await self._installation.refunds.refund(self._acting(bot), payment_id, reason, user_id)
-
-    async def _payment(self, record: dict[str, Any], reference: str | None = None) -> PaymentResult:
-        stage = await self._shop.stage_of(record)
-        return payment_of(record, reference or reference_of(record["charge"], record["user"]), stage)
 
     def get_stats(self) -> dict[str, Any]:
         """Return figures of this process: ``total_stages``, ``registered_callbacks``, ``setup_complete``."""
@@ -369,6 +369,15 @@ NeonPayCore = NeonPay
 def _root(router: Router) -> Router:
     *_, root = router.chain_head
     return root
+
+
+def _reference(record: dict[str, Any]) -> str:
+    return reference_of(record["charge"], record["user"])
+
+
+def _check_payment_id(value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValidationError("payment_id", "must be a transaction_id or a reference", value)
 
 
 def _check_page(limit: int, offset: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from aiogram import Bot
 from aiogram.dispatcher.middlewares.user_context import EVENT_CONTEXT_KEY, EVENT_FROM_USER_KEY, EventContext
@@ -22,8 +22,8 @@ from aiogram_neonpay.events import PaymentCompleted, PaymentEvent, PaymentRefund
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.hooks import Next
 from aiogram_neonpay.ledger.charges import ANNOUNCED, DELIVERED, REJECTED, REQUESTED, STUCK, UNMATCHED, Claim
-from aiogram_neonpay.models import PaymentResult
-from aiogram_neonpay.payload import looks_ours
+from aiogram_neonpay.models import CURRENCY, PaymentResult
+from aiogram_neonpay.payload import InvoiceToken, looks_ours
 from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, payment_of, user_of
 from aiogram_neonpay.refunds import Refunds
 from aiogram_neonpay.shop import Shop
@@ -32,6 +32,8 @@ from aiogram_neonpay.stages import PaymentStage
 __all__ = ["Delivery", "Propagate"]
 
 logger = logging.getLogger("aiogram_neonpay")
+
+E = TypeVar("E", bound=PaymentEvent)
 
 Propagate = Literal["unhandled", "always"]
 
@@ -66,8 +68,13 @@ class Delivery:
                 await self._refund_instead(bot, claim, "its single-use invoice was paid before")
                 return None
             stage = self._shop.catalog.known(claim.body.get("stage")) or await self._shop.stage_of(claim.body)
-            event = _event(PaymentUnmatched if token is None else PaymentCompleted, bot, claim, stage, message)
-            attempt = self._attempt(event, claim.body.get("done", ()), genuine=token is not None)
+            doubt = _doubt(token, paid)
+            event: PaymentEvent
+            if doubt is None:
+                event = _event(PaymentCompleted, bot, claim, stage, message)
+            else:
+                event = _event(PaymentUnmatched, bot, claim, stage, message, reason=doubt)
+            attempt = self._attempt(event, claim.body.get("done", ()), genuine=doubt is None)
             response = await _carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception) as error:
             # What ran before the one that raised need not run again. If nothing of ours raised, something round it
@@ -137,7 +144,7 @@ class Delivery:
             logger.warning("payment %s: its stored invoice is forgotten; its metadata is lost", claim.key.name)
             return True
         if record["metadata"]:
-            body["metadata"] = record["metadata"]
+            claim.notes["metadata"] = body["metadata"] = record["metadata"]
         return not (record["single"] and record["paid"] != claim.key.name)
 
     async def _conclude(self, bot: Bot, claim: Claim, attempt: Attempt, response: Any) -> Any:
@@ -153,7 +160,8 @@ class Delivery:
             await self._refund_instead(bot, claim, error.reason)
             return response
         if error is None and not attempt.plain:
-            await self._set_aside(bot, claim, attempt, "bad_token")
+            assert isinstance(attempt.event, PaymentUnmatched)
+            await self._set_aside(bot, claim, attempt, attempt.event.reason)
             return response
         if error is None and not attempt.reached:
             error = DeliveryError(reference, "a middleware or filter of the root router stopped it before any handler")
@@ -224,10 +232,14 @@ async def _carry(handler: Next, update: TelegramObject, attempt: Attempt, data: 
         return None
 
 
-def _event(
-    kind: type[PaymentEvent], bot: Bot, claim: Claim, stage: PaymentStage | None, message: Message
-) -> PaymentEvent:
-    fields = {"reason": "bad_token"} if kind is PaymentUnmatched else {}
+def _doubt(token: InvoiceToken | None, paid: SuccessfulPayment) -> str | None:
+    """Return why a payment cannot be what was offered; Telegram let nobody pay anything else, so it is news."""
+    if token is None:
+        return "bad_token"
+    return None if paid.total_amount == token.amount and paid.currency == CURRENCY else "wrong_amount"
+
+
+def _event(kind: type[E], bot: Bot, claim: Claim, stage: PaymentStage | None, message: Message, **fields: Any) -> E:
     return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, message=message, **fields)
 
 

@@ -62,10 +62,18 @@ class ValidationError(NeonPayError, ValueError):
         self.field = field
         self.limit = limit
         self.value = value
+        super().__init__(f"{field}: {limit}; got {_shown(value)}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.field, self.limit, self.value)
+
+
+def _shown(value: Any) -> str:
+    try:
         shown = repr(value)
-        if len(shown) > 120:
-            shown = f"{shown[:117]}..."
-        super().__init__(f"{field}: {limit}; got {shown}")
+    except (ValueError, RecursionError):  # a number of thousands of digits, or nested without end
+        shown = f"a {type(value).__name__} too large to show"
+    return shown if len(shown) <= 120 else f"{shown[:117]}..."
 
 
 class LedgerError(NeonPayError):
@@ -82,7 +90,11 @@ class DeliveryError(NeonPayError):
 
     def __init__(self, reference: str, message: str) -> None:
         self.reference = reference
+        self._message = message
         super().__init__(f"payment {reference}: {message}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reference, self._message)
 
 
 class RejectPayment(NeonPayError):
@@ -113,6 +125,9 @@ class StageNotFoundError(PaymentError):
             f"stage {stage_id!r} is not in the catalog: pass it to neonpay_router({{...}}) "
             f"or add it with create_payment_stage({stage_id!r}, PaymentStage(...))"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.stage_id,)
 
 
 class InvoiceError(PaymentError):
@@ -148,13 +163,18 @@ class PaymentNotFoundError(PaymentError):
             "and user_id= for a charge that was made before the plugin came"
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.payment_id,)
+
 
 class RefundError(PaymentError):
     """Telegram did not refund.
 
     :ivar retry_after: seconds to wait before trying again when Telegram asked for it, else ``None``.
+    :ivar is_final: whether Telegram refused, so that asking again as it is will not help.
     """
 
-    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: int | None = None, is_final: bool = False) -> None:
         self.retry_after = retry_after
+        self.is_final = is_final
         super().__init__(message)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiogram import Bot
-from aiogram.exceptions import TelegramAPIError
+from aiogram.exceptions import AiogramError
 from aiogram.types import Message, User
 
 from aiogram_neonpay.models import PaymentResult
@@ -27,10 +27,10 @@ logger = logging.getLogger("aiogram_neonpay")
 
 
 async def answer(bot: Bot, chat_id: int, about: str, text: str, options: dict[str, Any]) -> Message | None:
-    """Send a message that must not fail what it belongs to: a refusal by Telegram is logged and gives ``None``."""
+    """Send a message that must not fail what it belongs to: whatever goes wrong at Telegram is logged."""
     try:
         return await bot.send_message(chat_id, text, **options)
-    except TelegramAPIError as error:
+    except AiogramError as error:
         logger.warning("%s: the answer to chat %s was not sent (%s)", about, chat_id, type(error).__name__)
         return None
 
@@ -73,8 +73,8 @@ class PaymentRefunded(PaymentEvent):
 class PaymentUnmatched(PaymentEvent):
     """A charge that could not be matched to a delivery; it is kept, listed and waits for a person.
 
-    :ivar reason: ``"no_handler"`` (nothing in the bot heard it), or ``"bad_token"`` (its payload claims to be ours,
-        but no key of this bot signed it).
+    :ivar reason: ``"no_handler"`` (nothing in the bot heard it), ``"bad_token"`` (its payload claims to be ours, but no
+        key of this bot signed it), or ``"wrong_amount"`` (what was paid is not what its invoice offered).
     """
 
     reason: str = field(default="no_handler", kw_only=True)

@@ -44,6 +44,7 @@ class UpdateHook:
                 return self.installation.on_payment_message(handler, event, message, "message", data)
         elif event.pre_checkout_query is not None:
             if looks_ours(event.pre_checkout_query.invoice_payload):
+                self.installation.wrap_isolation()
                 return self.installation.cashier.on_query(handler, event, data)
         elif event.business_message is not None:
             message = event.business_message
@@ -105,12 +106,18 @@ class Installation:
         self._hooks_on("message").place_gate()
         place_first(dispatcher.pre_checkout_query, self._checkout_gate)
         place_first(dispatcher.callback_query, self._tap_gate)
-        if not isinstance(dispatcher.fsm.events_isolation, PassingIsolation):
-            dispatcher.fsm.events_isolation = PassingIsolation(dispatcher.fsm.events_isolation)
+        self.wrap_isolation()
         shutdown = dispatcher.shutdown.handlers
         if not any(handler.callback == self.on_shutdown for handler in shutdown):
             # First of all: the next one closes the storage.
             shutdown.insert(0, HandlerObject(callback=self.on_shutdown))
+
+    def wrap_isolation(self) -> None:
+        """Let checkouts pass the bot's isolation, whichever it has by now."""
+        assert self.shop.dispatcher is not None
+        fsm = self.shop.dispatcher.fsm
+        if not isinstance(fsm.events_isolation, PassingIsolation):
+            fsm.events_isolation = PassingIsolation(fsm.events_isolation)
 
     def _hooks_on(self, name: str) -> MessageHooks:
         hooks = self._message_hooks.get(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiogram import Bot
@@ -38,6 +38,7 @@ MAX_KEY = 256
 
 _OURS = ("payload", "prices", "currency", "provider_token")
 _MESSAGE_OPTIONS = frozenset(inspect.signature(Bot.send_invoice).parameters) - {"self", "chat_id", *_OURS}
+_RESULT_OPTIONS = frozenset(InlineQueryResultArticle.model_fields) - {"type", "id", "input_message_content"}
 _LINK_OPTIONS = frozenset(inspect.signature(Bot.create_invoice_link).parameters) - {"self", *_OURS}
 
 
@@ -66,9 +67,12 @@ class Offer:
             raise ValidationError("buyer_only", "needs a user_id to bind the invoice to", True)
         if self.key is not None and (not isinstance(self.key, str) or not 1 <= len(self.key) <= MAX_KEY):
             raise ValidationError("key", f"must be a string of 1-{MAX_KEY} characters", self.key)
-        for name in ("single_use", "track"):
+        if self.key is not None and any(0xD800 <= ord(character) <= 0xDFFF for character in self.key):
+            raise ValidationError("key", "must be text that UTF-8 can carry", self.key)
+        for name in ("single_use", "track", "bound"):
             if not isinstance(getattr(self, name), bool):
-                raise ValidationError(name, "must be True or False", getattr(self, name))
+                field = "buyer_only" if name == "bound" else name
+                raise ValidationError(field, "must be True or False", getattr(self, name))
         if self.expires_in is not None:
             seconds = self.expires_in
             if (
@@ -87,7 +91,7 @@ class Invoice:
     bot: Bot
     stage: PaymentStage
     token: InvoiceToken
-    payload: str
+    payload: str = field(repr=False)
     stored: dict[str, Any] | None
 
     def parameters(self) -> dict[str, Any]:
@@ -102,12 +106,12 @@ class Invoice:
         }
 
 
-def check_user_id(name: str, value: object) -> None:
+def check_user_id(name: str, value: object, *, required: bool = False) -> None:
     """Refuse what cannot be a user's id.
 
-    :raises ValidationError: unless it is ``None`` or a positive number of at most 52 bits.
+    :raises ValidationError: unless it is a positive number of at most 52 bits, or ``None`` where that is allowed.
     """
-    if value is None:
+    if value is None and not required:
         return
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_USER_ID:
         raise ValidationError(name, "must be a positive user id (int, at most 52 bits)", value)
@@ -127,7 +131,8 @@ class Seller:
         markup = options.pop("reply_markup", None)
         if markup is not None and not isinstance(markup, InlineKeyboardMarkup):
             raise ValidationError("reply_markup", "must be an InlineKeyboardMarkup", type(markup).__name__)
-        invoice = await self._make(bot, offer, {"chat": chat_id, "kind": "message"})
+        asked = {"chat": chat_id, "kind": "message", "markup": markup, **options}
+        invoice = await self._make(bot, offer, asked)
         if markup is not None:
             amount = invoice.token.amount
             label = self._shop.texts.get("pay_button", language, amount=amount)
@@ -147,7 +152,7 @@ class Seller:
     async def link(self, bot: Bot, offer: Offer, options: dict[str, Any]) -> tuple[str, str]:
         """Make an invoice link (Bot API ``createInvoiceLink``) and return it with the invoice's id."""
         _check_options("create_link", options, _LINK_OPTIONS)
-        invoice = await self._make(bot, offer, {"kind": "link"})
+        invoice = await self._make(bot, offer, {"kind": "link", **options})
         invoice_id = invoice.token.invoice_id
         if invoice.stored is not None and "link" in invoice.stored:
             return invoice.stored["link"], invoice_id
@@ -164,6 +169,9 @@ class Seller:
         self, bot: Bot, offer: Offer, result_id: str | None, options: dict[str, Any]
     ) -> InlineQueryResultArticle:
         """Make an inline-mode result whose message is an invoice (Bot API ``InputInvoiceMessageContent``)."""
+        _check_options("create_inline_result", options, _RESULT_OPTIONS)
+        if result_id is not None and (not isinstance(result_id, str) or not 1 <= len(result_id.encode()) <= 64):
+            raise ValidationError("id", "must be a string of 1-64 bytes", result_id)
         invoice = await self._make(bot, offer, {"kind": "inline"})
         stage = invoice.stage
         return InlineQueryResultArticle(
@@ -233,14 +241,17 @@ class Seller:
                 "buyer": offer.buyer,
                 "bound": offer.bound,
                 "single": offer.single_use,
+                "track": offer.track,
                 "expires_in": offer.expires_in,
                 "metadata": offer.metadata,
             }
-            text = json.dumps(asked, sort_keys=True)
+            text = json.dumps(asked, sort_keys=True, default=repr)
             record.update(key=offer.key, content=hashlib.sha256(text.encode()).hexdigest()[:32])
         kept = await self._shop.invoices.create(bot.id, record, ttl=float(ttl))
         if kept.get("state") == "cancelled":
             raise InvoiceError(f"the invoice of key {offer.key!r} was cancelled: use a new key for a new sale")
+        if kept["expires"] <= self._shop.clock():
+            raise InvoiceError(f"the invoice of key {offer.key!r} has expired: use a new key for a new sale")
         return kept
 
 

@@ -13,8 +13,8 @@ from aiogram_neonpay.stages import check_amount, check_stage_id, check_text, sta
 
 __all__ = ["TAP_PREFIX", "StageTap", "donate_keyboard"]
 
-TAP_PREFIX = "np"
-_LONGEST_ID = 44
+TAP_PREFIX = "neonpay"
+_LONGEST_ID = 43
 """Bytes of a stage id that fit beside prefix and amount in Telegram's 64 bytes of callback data."""
 _ROW = 3
 
@@ -57,12 +57,12 @@ def donate_keyboard(
     if labels is None:
         texts: dict[int, str] = {}
     elif isinstance(labels, Mapping):
-        strange = sorted(set(labels) - set(amounts))
+        strange = [amount for amount in labels if amount not in amounts]
         if strange:
             raise ValidationError("labels", "must be for amounts of the keyboard", strange)
         texts = dict(labels)
     else:
-        if isinstance(labels, str) or len(labels) != len(amounts):
+        if isinstance(labels, str) or not isinstance(labels, Sequence) or len(labels) != len(amounts):
             raise ValidationError("labels", f"must be {len(amounts)} texts, one for each amount", labels)
         texts = dict(zip(amounts, labels, strict=True))
     builder = InlineKeyboardBuilder()

@@ -107,6 +107,9 @@ class InvoiceLink(str):
         link.invoice_id = invoice_id
         return link
 
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return str(self), self.invoice_id
+
 
 @dataclass(frozen=True)
 class InvoiceStatus:

@@ -142,6 +142,11 @@ class _Registrar:
         return callback
 
     @overload
+    def __call__(
+        self, condition: Callable[..., Awaitable[bool]] | Callable[..., bool], /
+    ) -> Callable[[F_], F_]: ...
+
+    @overload
     def __call__(self, callback: F_, /) -> F_: ...
 
     @overload

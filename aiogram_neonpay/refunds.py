@@ -7,8 +7,8 @@ from typing import Any
 
 from aiogram import Bot
 from aiogram.exceptions import (
+    ClientDecodeError,
     TelegramAPIError,
-    TelegramBadRequest,
     TelegramNetworkError,
     TelegramRetryAfter,
     TelegramServerError,
@@ -19,7 +19,7 @@ from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.ledger.base import RecordKey
 from aiogram_neonpay.ledger.charges import ANNOUNCED, REFUNDED, REQUESTED, is_reference
 from aiogram_neonpay.models import PaymentResult, PaymentStatus
-from aiogram_neonpay.records import payment_of, user_of
+from aiogram_neonpay.records import user_of
 from aiogram_neonpay.shop import Shop
 
 __all__ = ["CLAIM", "Refunds"]
@@ -53,7 +53,7 @@ class Refunds:
         key, record = found
         if record.get("refund") not in (REFUNDED, ANNOUNCED):
             record = await self._carry_out(bot, key, reason)
-        return payment_of(record, key.name, await self._shop.stage_of(record))
+        return await self._shop.payment(record, key.name)
 
     def start(self, bot: Bot, reference: str) -> None:
         """Refund a charge in the background; its request stands in the ledger already."""
@@ -79,7 +79,7 @@ class Refunds:
         try:
             await self._ask_telegram(bot, record["user"], record["charge"])
         except RefundError as error:
-            if isinstance(error.__cause__, TelegramBadRequest):
+            if error.is_final:
                 await charges.change(key, withdraw)
             raise
         record = await charges.change(key, confirm) or record
@@ -95,12 +95,12 @@ class Refunds:
             raise RefundError(
                 f"the refund waits: Telegram asks to try again in {error.retry_after} s", retry_after=error.retry_after
             ) from error
-        except (TelegramNetworkError, TelegramServerError) as error:
+        except (TelegramNetworkError, TelegramServerError, ClientDecodeError) as error:
             raise RefundError("the refund may not have reached Telegram: ask again, it is done once at most") from error
         except TelegramAPIError as error:
             # The money is back, whoever sent it: that is what was asked for.
             if "CHARGE_ALREADY_REFUNDED" not in error.message:
-                raise RefundError(f"Telegram refused the refund: {error.message}") from error
+                raise RefundError(f"Telegram refused the refund: {error.message}", is_final=True) from error
 
     async def _announce(self, bot: Bot, record: dict[str, Any]) -> None:
         """Let the bot hear of a refund; Telegram's own message may tell it first, or again."""

@@ -74,27 +74,35 @@ def watch_root(router: Router, found: Callable[[Dispatcher], None]) -> None:
     aiogram tells nobody when a router is attached: its one hook is the ``parent_router`` property. So the outermost
     router gets, until it is attached, a subclass of its own class in which that property reports.
     """
-    root = router
-    while root.parent_router is not None:
-        root = root.parent_router
+    *_, root = router.chain_head
     if isinstance(root, Dispatcher):
         found(root)
-        return
+    else:
+        _watchers_of(root).append(found)
+
+
+def _watchers_of(root: Router) -> list[Callable[[Dispatcher], None]]:
+    """Return who waits for a router to be attached, watching it from now on."""
+    waiting: list[Callable[[Dispatcher], None]] | None = getattr(type(root), "_neonpay_watchers", None)
+    if waiting is not None:
+        return waiting
     plain = type(root)
+    watchers: list[Callable[[Dispatcher], None]] = []
 
     def attach(self: Router, parent: Router) -> None:
         plain.parent_router.__set__(self, parent)  # type: ignore[attr-defined]
-        if self.__class__ is watched:
-            self.__class__ = plain
-        watch_root(self, found)
+        self.__class__ = plain
+        for found in watchers:
+            watch_root(self, found)
 
-    watched = type(
+    root.__class__ = type(
         plain.__name__,
         (plain,),
         {
             "__module__": plain.__module__,
             "__qualname__": plain.__qualname__,
+            "_neonpay_watchers": watchers,
             "parent_router": property(plain.parent_router.__get__, attach),
         },
     )
-    root.__class__ = watched
+    return watchers

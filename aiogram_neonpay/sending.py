@@ -10,6 +10,7 @@ from typing import Any
 
 from aiogram import Bot
 from aiogram.exceptions import (
+    ClientDecodeError,
     TelegramAPIError,
     TelegramForbiddenError,
     TelegramNetworkError,
@@ -54,7 +55,7 @@ def calling_telegram(what: str) -> Iterator[None]:
         raise BuyerUnreachableError(
             f"{what} was not sent: {error.message}. The user must start the bot, or unblock it, first"
         ) from error
-    except TelegramNetworkError as error:
+    except (TelegramNetworkError, ClientDecodeError) as error:
         raise InvoiceError(f"{what} may not have been made: Telegram was not reached, try again") from error
     except TelegramAPIError as error:
         advice = next((text for token, text in _ADVICE.items() if token in error.message), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
@@ -14,19 +15,21 @@ from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
+from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.payload import Signer
+from aiogram_neonpay.records import payment_of
 from aiogram_neonpay.stages import Catalog, PaymentStage
 from aiogram_neonpay.texts import Texts
 
 __all__ = ["Clock", "Shop"]
+
+logger = logging.getLogger("aiogram_neonpay")
 
 Clock = Callable[[], float]
 """Gives the present as Unix seconds."""
 
 MIN_SECRET = 16
 """Characters. A shorter secret could be guessed, and with it invoices forged."""
-
-_bot_in_hand: ContextVar[Bot | None] = ContextVar("neonpay_bot", default=None)
 
 
 class Shop:
@@ -48,13 +51,15 @@ class Shop:
         clock: Clock | None = None,
         texts: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        if isinstance(previous_secrets, str):
-            raise ValidationError("previous_secrets", "must be a sequence of strings, not one string", "...")
+        if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
+            raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
         for name, value in (("secret", secret), *(("previous_secrets", item) for item in previous_secrets)):
-            if value is not None and (not isinstance(value, str) or len(value) < MIN_SECRET):
+            if value is not None and (not _is_text(value) or len(value) < MIN_SECRET):
                 raise ValidationError(name, f"must be a string of at least {MIN_SECRET} characters", "...")
         if storage is not None and not isinstance(storage, BaseStorage):
             raise ConfigurationError(f"storage must be an aiogram BaseStorage, not {type(storage).__name__}")
+        if clock is not None and not callable(clock):
+            raise ConfigurationError(f"clock must be a function that returns Unix seconds, not {type(clock).__name__}")
         self.catalog = catalog
         self.texts = Texts(texts)
         self.clock: Clock = clock or time.time
@@ -64,6 +69,8 @@ class Shop:
         self._previous_secrets = tuple(previous_secrets)
         self._signers: dict[int, tuple[str, Signer]] = {}
         self._bots: dict[int, Bot] = {}
+        # One for each shop: in a process with several, a handler of one may sell through another.
+        self._bot_in_hand: ContextVar[Bot | None] = ContextVar("neonpay_bot", default=None)
         self.only_bot: Bot | None = None
         self._engine: LedgerEngine | None = None
         self._charges: Charges | None = None
@@ -75,6 +82,8 @@ class Shop:
 
     def meet(self, bot: Bot) -> None:
         """Remember a bot that this process acts for."""
+        if not isinstance(bot, Bot):
+            raise ConfigurationError(f"bot must be an aiogram Bot, not {type(bot).__name__}")
         self._bots[bot.id] = bot
         # With one bot known, nothing must say which is meant, and updates need no context of their own.
         self.only_bot = bot if len(self._bots) == 1 else None
@@ -83,11 +92,11 @@ class Shop:
         """Make a bot the one that calls in this context act for, until it is put down."""
         if self._bots.get(bot.id) is not bot:
             self.meet(bot)
-        return _bot_in_hand.set(bot)
+        return self._bot_in_hand.set(bot)
 
     def put_down(self, token: Token[Bot | None]) -> None:
         """Undo :meth:`take_in_hand`."""
-        _bot_in_hand.reset(token)
+        self._bot_in_hand.reset(token)
 
     def bot(self, chosen: Bot | None = None) -> Bot:
         """Return the bot to act for: the chosen one, the one in hand, or the only one known.
@@ -95,9 +104,11 @@ class Shop:
         :raises ConfigurationError: when there is none or no telling which.
         """
         self.require_installed()
-        bot = chosen or _bot_in_hand.get()
-        if bot is not None:
+        bot = chosen if chosen is not None else self._bot_in_hand.get()
+        if isinstance(bot, Bot):
             return bot
+        if bot is not None:
+            raise ConfigurationError(f"bot must be an aiogram Bot, not {type(bot).__name__}")
         if len(self._bots) == 1:
             return next(iter(self._bots.values()))
         if self._bots:
@@ -136,6 +147,15 @@ class Shop:
         stage_id = record.get("stage")
         return None if stage_id is None else await self.catalog.get(stage_id)
 
+    async def payment(self, record: dict[str, Any], reference: str) -> PaymentResult:
+        """Return the payment of a recorded charge; without its stage while a loader cannot be asked."""
+        try:
+            stage = await self.stage_of(record)
+        except Exception:
+            logger.exception("the stage loader failed for payment %s", reference)
+            stage = None
+        return payment_of(record, reference, stage)
+
     @property
     def engine(self) -> LedgerEngine:
         """The engine on the storage in use, opened at first need."""
@@ -166,3 +186,8 @@ class Shop:
         if self._invoices is None:
             self._invoices = StoredInvoices(self.engine)
         return self._invoices
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is a string that can be written as UTF-8."""
+    return isinstance(value, str) and not any(0xD800 <= ord(character) <= 0xDFFF for character in value)

@@ -32,6 +32,8 @@ MAX_AMOUNT = 999_999_999_999
 """The generic cap of Telegram's own server code on one labeled price; what Stars really allow, Telegram says."""
 MAX_STAGE_ID = 64
 """Bytes. Ours: the id travels in the 128-byte invoice payload."""
+MAX_DEPTH = 32
+"""Levels of dictionaries and lists in metadata. Ours."""
 MAX_METADATA = 8192
 """Bytes of compact JSON. Ours: metadata lives in one record of the storage."""
 
@@ -97,9 +99,7 @@ def check_metadata(name: str, value: object) -> dict[str, Any] | None:
         return None
     if not isinstance(value, Mapping):
         raise ValidationError(name, "must be a dict", value)
-    for key in value:
-        if not isinstance(key, str):
-            raise ValidationError(name, "must have string keys", key)
+    _check_nesting(name, value, MAX_DEPTH)
     try:
         text = json.dumps(dict(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         size = len(text.encode())
@@ -109,6 +109,19 @@ def check_metadata(name: str, value: object) -> dict[str, Any] | None:
         raise ValidationError(name, f"must be at most {MAX_METADATA} bytes of JSON, has {size}", value)
     copy: dict[str, Any] = json.loads(text)
     return copy
+
+
+def _check_nesting(name: str, value: object, levels: int) -> None:
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValidationError(name, "must have string keys", key)
+    if not isinstance(value, (Mapping, list, tuple)):
+        return
+    if not levels:
+        raise ValidationError(name, f"must not be nested deeper than {MAX_DEPTH} levels", "...")
+    for item in value.values() if isinstance(value, Mapping) else value:
+        _check_nesting(name, item, levels - 1)
 
 
 @dataclass(frozen=True)
@@ -154,7 +167,8 @@ class PaymentStage:
         if self.price is not None:
             check_amount("price", self.price)
         if self.photo_url is not None and (
-            not isinstance(self.photo_url, str) or not re.fullmatch(r"https?://[^\s\x00-\x1f]+", self.photo_url)
+            not isinstance(self.photo_url, str)
+            or not re.fullmatch(r"https?://[^\s\x00-\x1f\ud800-\udfff]+", self.photo_url)
         ):
             raise ValidationError("photo_url", "must be an http or https address", self.photo_url)
         object.__setattr__(self, "payload", check_metadata("payload", self.payload))

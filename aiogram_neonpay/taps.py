@@ -32,24 +32,33 @@ class TapGate(Gate):
     async def check(self, *args: Any, **kwargs: Any) -> tuple[bool, dict[str, Any]]:
         """Tell whether a button of ours was tapped."""
         data = args[0].data
-        return data is not None and data.startswith(TAP_PREFIX + ":"), kwargs
+        return data is not None and data.startswith(TAP_PREFIX + ":") and _tap(data) is not None, kwargs
 
     async def _take(self, query: CallbackQuery, data: dict[str, Any]) -> None:
         bot: Bot = data["bot"]
         language = query.from_user.language_code
         try:
-            tap = StageTap.unpack(query.data or "")
+            tap = _tap(query.data or "")
+            assert tap is not None
             stage_id = self._shop.catalog.by_code(tap.stage[1:]) if tap.stage.startswith("~") else tap.stage
             if stage_id is None:
                 raise ValueError("no stage has this code")
             place = place_of(query)
             offer = Offer(stage_id, place.buyer, bound=not place.private, amount=tap.amount)
             await self._seller.send(bot, place.chat_id, offer, place.options(), language)
-        except (NeonPayError, ValueError, TypeError) as error:
+        except (NeonPayError, ValueError) as error:
             logger.warning("a tap on %r could not be answered with an invoice: %s", query.data, error)
             await _say(query, self._shop.texts.get("unavailable", language))
         else:
             await _say(query, None)
+
+
+def _tap(data: str) -> StageTap | None:
+    """Return what a button of ours carries; the bot may have buttons that begin alike."""
+    try:
+        return StageTap.unpack(data)
+    except (TypeError, ValueError):
+        return None
 
 
 async def _say(query: CallbackQuery, text: str | None) -> None:

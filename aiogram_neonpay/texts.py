@@ -73,11 +73,17 @@ class Texts:
 
     def __init__(self, replaced: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self._texts = {language: dict(texts) for language, texts in BUILT_IN.items()}
+        if replaced is not None and not isinstance(replaced, Mapping):
+            raise ConfigurationError(f"texts must be a dict by language code, not {type(replaced).__name__}")
         for language, texts in (replaced or {}).items():
+            if not isinstance(texts, Mapping):
+                raise ConfigurationError(f"texts[{language!r}] must be a dict of sentences by key")
             unknown = sorted(set(texts) - set(BUILT_IN["en"]))
             if unknown:
                 raise ConfigurationError(f"texts[{language!r}] has unknown keys {unknown}: see aiogram_neonpay.texts")
-            self._texts.setdefault(language, {}).update(texts)
+            for key, text in texts.items():
+                _check_replaced(language, key, text)
+            self._texts.setdefault(language.lower(), {}).update(texts)
 
     def get(self, key: str, language: str | None, **values: object) -> str:
         """Return the sentence ``key`` for an IETF language tag such as ``"ru"`` or ``"pt-br"``."""
@@ -87,3 +93,15 @@ class Texts:
             if text is not None:
                 return text.format(**values) if values else text
         raise KeyError(key)
+
+
+def _check_replaced(language: str, key: str, text: object) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise ConfigurationError(f"texts[{language!r}][{key!r}] must be a sentence, not {text!r}")
+    if key == "pay_button":
+        try:
+            text.format(amount=1)
+        except (LookupError, ValueError) as error:
+            raise ConfigurationError(
+                f"texts[{language!r}][{key!r}] may hold {{amount}} and no other placeholder: {text!r}"
+            ) from error

@@ -9,8 +9,7 @@ from aiogram import Bot
 from aiogram_neonpay.errors import InvoiceNotFoundError, ValidationError
 from aiogram_neonpay.ledger.charges import DELIVERED, REJECTED
 from aiogram_neonpay.ledger.invoices import CANCELLED, OPEN
-from aiogram_neonpay.models import InvoiceStatus, PaymentResult, PaymentStatus
-from aiogram_neonpay.records import payment_of
+from aiogram_neonpay.models import InvoiceStatus, PaymentStatus
 from aiogram_neonpay.shop import Shop
 
 __all__ = ["Tracker"]
@@ -45,15 +44,15 @@ class Tracker:
             over = record["state"] == CANCELLED or record["expires"] <= self._shop.clock()
             return InvoiceStatus(invoice, PaymentStatus.CANCELLED if over else PaymentStatus.PENDING)
         charge = found[1]
-        stage = await self._shop.stage_of(record)
-        payment: PaymentResult = payment_of(charge, found[0].name, stage)
+        payment = await self._shop.payment(charge, found[0].name)
         rejected = charge["state"] == REJECTED and payment.status is PaymentStatus.COMPLETED
         status = PaymentStatus.FAILED if rejected else payment.status
         return InvoiceStatus(invoice, status, charge["state"] == DELIVERED, payment)
 
     async def _find(self, bot: Bot, invoice_id: str | None, key: str | None) -> dict[str, Any]:
-        if (invoice_id is None) == (key is None):
-            raise ValidationError("invoice_id", "or key=, one of the two, must be given", invoice_id or key)
+        name = invoice_id if key is None else key
+        if (invoice_id is None) == (key is None) or not isinstance(name, str):
+            raise ValidationError("invoice_id", "or key=, one of the two, must be given, as a string", name)
         invoices = self._shop.invoices
         found = invoice_id if key is None else await invoices.id_of_key(bot.id, key)
         record = None if found is None else await invoices.get(bot.id, str(found))

@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiogram_neonpay.errors import LedgerError
@@ -56,7 +56,11 @@ def _deliver_again(known: dict[str, Any], held: bool) -> dict[str, Any] | None:
 
 
 def _waits(body: dict[str, Any]) -> bool:
-    return body["state"] in (UNMATCHED, STUCK) and not body.get("refund")
+    refund = body.get("refund")
+    if refund in (REFUNDED, ANNOUNCED):
+        return False
+    # A refund that was asked for and not confirmed is somebody's business until it is.
+    return refund == REQUESTED or body["state"] in (UNMATCHED, STUCK, REJECTED)
 
 
 def _digest(charge: str) -> str:
@@ -71,6 +75,7 @@ class Claim:
         that comes during a delivery must neither wait for it nor undo what it settles.
     :ivar id: this worker's value in that field; it is the fence.
     :ivar body: the record as this worker last saw it.
+    :ivar notes: fields to write with whatever is written next.
     :ivar lost: whether another worker took the charge over; then nothing can be settled with this claim.
     :ivar renewing: keeps a renewal and the end apart, for a claim held so long that there was one.
     """
@@ -79,6 +84,7 @@ class Claim:
     holder: str
     id: str
     body: dict[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
     lost: bool = False
     renewing: asyncio.Lock | None = None
 
@@ -186,7 +192,7 @@ class Charges:
         """Write while the claim is ours, on top of what others noted in the record meanwhile."""
         while not claim.lost:
             known = claim.body
-            body = {**known, **changes, "v": known["v"] + 1, "n": new_nonce()}
+            body = {**known, **claim.notes, **changes, "v": known["v"] + 1, "n": new_nonce()}
             # While a refund is being announced the time of attention is the announcer's lease.
             keep = claim.holder == "deliverer" and body.get("refund") == REFUNDED
             write = Write(claim.key, body, known["v"], due_in=due_in, keep_due=keep, waiting=_waits(body))

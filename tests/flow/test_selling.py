@@ -396,10 +396,22 @@ async def test_a_tap_on_a_donate_button_is_answered_with_an_invoice(
 
 
 async def test_a_tap_that_cannot_be_served_is_answered_with_words(bot: RecordingBot, dp: Dispatcher) -> None:
-    for data in ("np:gone:5", "np:donate:5000", "np:premium:1", "np:~00000000:5", "np:garbage", "np:donate:x"):
+    for data in ("neonpay:gone:5", "neonpay:donate:5000", "neonpay:premium:1", "neonpay:~00000000:5"):
         await dp.feed_raw_update(bot, tap(data))
         assert bot.sent(AnswerCallbackQuery)[-1].text == "This is not available at the moment."
     assert bot.sent(SendInvoice) == []
+
+
+async def test_buttons_of_the_bot_that_begin_like_ours_are_left_to_it(bot: RecordingBot, dp: Dispatcher) -> None:
+    seen = []
+
+    @dp.callback_query()
+    async def mine(query: CallbackQuery) -> None:
+        seen.append(query.data)
+
+    for data in ("neonpay", "neonpay:2", "neonpay:donate:x", "np:donate:5"):
+        await dp.feed_raw_update(bot, tap(data))
+    assert seen == ["neonpay", "neonpay:2", "neonpay:donate:x", "np:donate:5"]
 
 
 async def test_a_donate_button_carries_a_stage_id_of_any_length(bot: RecordingBot) -> None:

@@ -71,7 +71,7 @@ async def test_what_is_not_there_is_not_found(ledger: Ledger) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("state", [UNMATCHED, STUCK])
+@pytest.mark.parametrize("state", [UNMATCHED, STUCK, REJECTED])
 async def test_a_charge_that_nobody_could_deliver_waits_for_a_person(ledger: Ledger, state: str) -> None:
     charges = ledger.charges()
     held = await charges.claim_delivery(ledger.bot_id, paid())
@@ -84,10 +84,9 @@ async def test_a_charge_that_nobody_could_deliver_waits_for_a_person(ledger: Led
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("state", [DELIVERED, REJECTED])
-async def test_a_charge_that_is_settled_waits_for_nobody(ledger: Ledger, state: str) -> None:
+async def test_a_charge_that_is_delivered_waits_for_nobody(ledger: Ledger) -> None:
     charges = ledger.charges()
-    await settled(ledger, charges, state)
+    await settled(ledger, charges, DELIVERED)
 
     assert await waiting(ledger, charges) == []
 
@@ -105,14 +104,15 @@ async def test_the_waiting_are_listed_oldest_first_over_all_partitions(ledger: L
 
 
 @pytest.mark.asyncio
-async def test_a_refund_takes_a_charge_off_the_list_and_its_withdrawal_puts_it_back(ledger: Ledger) -> None:
+async def test_a_refund_that_was_asked_for_is_listed_until_it_is_confirmed_or_withdrawn(ledger: Ledger) -> None:
     charges = ledger.charges()
-    held = await settled(ledger, charges, UNMATCHED)
+    held = await settled(ledger, charges, DELIVERED)
 
     await charges.change(held.key, lambda known: {"refund": REQUESTED})
-    assert await waiting(ledger, charges) == []
-    await charges.change(held.key, lambda known: {"refund": None})
     assert await waiting(ledger, charges) == ["stxCharge"]
+    await charges.change(held.key, lambda known: {"refund": None})
+    assert await waiting(ledger, charges) == []
+    await charges.change(held.key, lambda known: {"refund": REQUESTED})
     await charges.change(held.key, lambda known: {"refund": REFUNDED})
     assert await waiting(ledger, charges) == []
 

@@ -1,0 +1,41 @@
+"""What importing the package costs over importing aiogram, in fresh interpreters."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+
+CODE = """
+import time
+started = time.process_time()
+import aiogram
+between = time.process_time()
+import aiogram_neonpay
+print(between - started, time.process_time() - between)
+"""
+
+
+@dataclass(frozen=True)
+class ImportTime:
+    """CPU seconds of one import on top of the other."""
+
+    aiogram: float
+    ours: float
+
+    @property
+    def share(self) -> float:
+        return self.ours / self.aiogram
+
+
+def measure(runs: int) -> ImportTime:
+    pairs = [_run() for _ in range(runs + 1)][1:]  # the first run writes the bytecode
+    by_share = statistics.median_low(pair.share for pair in pairs)
+    return next(pair for pair in pairs if pair.share == by_share)
+
+
+def _run() -> ImportTime:
+    done = subprocess.run([sys.executable, "-c", CODE], stdout=subprocess.PIPE, check=True, text=True)
+    aiogram, ours = map(float, done.stdout.split())
+    return ImportTime(aiogram, ours)

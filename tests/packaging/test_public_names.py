@@ -1,0 +1,48 @@
+"""What the package says it offers is what it offers."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import pytest
+
+import aiogram_neonpay
+from tests.packaging.source import MODULES, Module
+
+PRIVATE_HELP = {"annotations"}
+WITH_LIST = [module for module in MODULES if "__all__" in module.text]
+
+
+def test_the_public_names_are_sorted() -> None:
+    assert list(aiogram_neonpay.__all__) == sorted(aiogram_neonpay.__all__)
+
+
+def test_the_public_names_are_the_importable_ones() -> None:
+    found = {
+        name
+        for name, value in vars(aiogram_neonpay).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name not in PRIVATE_HELP
+    }
+    listed = {name for name in aiogram_neonpay.__all__ if not name.startswith("_")}
+    for name in listed:
+        getattr(aiogram_neonpay, name)
+
+    # Names that are loaded on first use are listed and not there yet.
+    assert found <= listed
+    assert listed <= set(dir(aiogram_neonpay))
+
+
+@pytest.mark.parametrize("module", WITH_LIST, ids=lambda module: module.name)
+def test_a_module_lists_only_names_it_has(module: Module) -> None:
+    imported = importlib.import_module(module.name)
+
+    assert [name for name in imported.__all__ if not hasattr(imported, name)] == []
+    assert len(set(imported.__all__)) == len(imported.__all__)
+
+
+@pytest.mark.parametrize("name", [name for name in aiogram_neonpay.__all__ if not name.startswith("_")])
+def test_a_public_name_is_documented(name: str) -> None:
+    value = getattr(aiogram_neonpay, name)
+    if inspect.isclass(value) or inspect.isroutine(value):
+        assert inspect.getdoc(value)

@@ -19,7 +19,7 @@ from aiogram_neonpay.invoices import Offer, Seller, check_user_id
 from aiogram_neonpay.ledger.charges import reference_of
 from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
 from aiogram_neonpay.places import place_of
-from aiogram_neonpay.routers import PaymentRouter, payment_routers, watch_root
+from aiogram_neonpay.routers import AskForUpdates, PaymentRouter, payment_routers, watch_root
 from aiogram_neonpay.shop import Clock, Shop
 from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource
 from aiogram_neonpay.tracking import Tracker
@@ -70,6 +70,8 @@ class NeonPay(PaymentRouter):
         self._bot: Bot | None = None
         self.thank_you_message = thank_you_message
         self.startup.register(self._installation.on_startup)
+        for observer in (self.message, self.pre_checkout_query, self.callback_query):
+            observer.handlers.append(AskForUpdates())
         if adapter is not None and adapter.dispatcher is not None:
             if self._installation.is_taken(_root(adapter.dispatcher)):
                 # NEONPAY's documents make a second core beside the first; it may exist, but not sell.

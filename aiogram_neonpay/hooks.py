@@ -3,11 +3,12 @@
 ========================================  ================================================================
 ``update`` outer, after aiogram's user    sees every update before FSM, its lock and the bot's middlewares
 context: :class:`UpdateHook`              can drop it: records payments, starts checkout deadlines
-``message`` handler 0:                    after all of the bot's root middlewares: typed handlers
-:class:`PaymentGate`
-``message`` inner 0:                      keeps plain handlers that are not meant for payments away from
+``message`` handler 0, while a payment    after all of the bot's root middlewares: typed handlers
+passes: :class:`PaymentGate`
+``message`` inner 0, likewise:            keeps plain handlers that are not meant for payments away from
 :class:`PlainHandlerJudge`                them, and sees what the others do
-``message`` outer, last: :class:`LastEar`  lets listeners hear what no handler took
+``message`` outer, last, likewise:        lets listeners hear what no handler took
+:class:`LastEar`
 ``pre_checkout_query`` handler 0          decides checkouts of ours before any handler of the bot
 ``callback_query`` handler 0              answers taps on our keyboards
 events isolation                          lets checkouts of ours pass its lock
@@ -287,10 +288,9 @@ async def run_ears(attempt: Attempt, event: TelegramObject, name: str, data: dic
 class MessageHooks:
     """The hooks on one of the root's observers of messages.
 
-    The gate always stands. The judge and the last ear stand only while a payment passes, so that ordinary messages do
-    not pay for them, and so that they come before and after whatever others registered meanwhile. aiogram reads the
-    lists of middlewares without letting go of the event loop; the list of handlers it walks across waiting, which is
-    why the gate must not come and go.
+    They stand only while a payment passes, so that ordinary messages do not pay for them, and so that they come before
+    and after whatever others registered meanwhile. aiogram reads lists of middlewares without letting go of the event
+    loop, but walks the list of handlers across waiting: that one is never changed, only replaced.
     """
 
     def __init__(self, root: Router, name: str) -> None:
@@ -300,23 +300,25 @@ class MessageHooks:
         self._last = LastEar(root, name, self._gate)
         self._passing = 0
 
-    def place_gate(self) -> None:
-        """Make the gate the first handler."""
-        place_first(self._observer, self._gate)
-
     def __enter__(self) -> None:
         """Let a payment pass: put the hooks up, or back in their places."""
         self._passing += 1
-        self.place_gate()
-        place_middleware(self._observer.middleware, self._judge, 0)
-        place_middleware(self._observer.outer_middleware, self._last, -1)
+        observer = self._observer
+        if not observer.handlers or observer.handlers[0] is not self._gate:
+            observer.handlers = [self._gate, *self._others()]
+        place_middleware(observer.middleware, self._judge, 0)
+        place_middleware(observer.outer_middleware, self._last, -1)
 
     def __exit__(self, *_: object) -> None:
         """Take the hooks down when no other payment is passing."""
         self._passing -= 1
         if not self._passing:
+            self._observer.handlers = self._others()
             self._observer.middleware.unregister(self._judge)
             self._observer.outer_middleware.unregister(self._last)
+
+    def _others(self) -> list[HandlerObject]:
+        return [handler for handler in self._observer.handlers if handler is not self._gate]
 
 
 def place_update_hook(dispatcher: Dispatcher, hook: Any) -> None:

@@ -103,7 +103,6 @@ class Installation:
         self.shop.dispatcher = dispatcher
         dispatcher.workflow_data.setdefault("neonpay", self._pay)
         place_update_hook(dispatcher, self._update_hook)
-        self._hooks_on("message").place_gate()
         place_first(dispatcher.pre_checkout_query, self._checkout_gate)
         place_first(dispatcher.callback_query, self._tap_gate)
         self.wrap_isolation()

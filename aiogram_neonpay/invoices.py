@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiogram import Bot
@@ -206,10 +206,9 @@ class Seller:
             metadata_json=attached,
         )
         if offer.key is not None or offer.single_use or offer.track or long:
-            token = replace(token, stored=True, expires_at=expires_at or int(now + STORED_FOR), metadata_json="")
+            token = token._replace(stored=True, expires_at=expires_at or int(now + STORED_FOR), metadata_json="")
             stored = await self._store(bot, offer, token, where)
-            token = replace(
-                token,
+            token = token._replace(
                 invoice_id=stored["invoice"],
                 issued_at=stored["issued"],
                 amount=stored["amount"],

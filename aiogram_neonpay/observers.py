@@ -142,9 +142,7 @@ class _Registrar:
         return callback
 
     @overload
-    def __call__(
-        self, condition: Callable[..., Awaitable[bool]] | Callable[..., bool], /
-    ) -> Callable[[F_], F_]: ...
+    def __call__(self, condition: Callable[..., Awaitable[bool]] | Callable[..., bool], /) -> Callable[[F_], F_]: ...
 
     @overload
     def __call__(self, callback: F_, /) -> F_: ...

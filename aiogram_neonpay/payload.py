@@ -29,11 +29,10 @@ import json
 import os
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiogram_neonpay.errors import ValidationError
 
@@ -51,8 +50,7 @@ _FIXED = 1 + 1 + 4 + 5 + 4 + 1
 _WIDE_FROM = 1 << 32
 
 
-@dataclass(frozen=True)
-class InvoiceToken:
+class InvoiceToken(NamedTuple):
     """What a payload says.
 
     :ivar invoice_id: 18 hexadecimal digits: issue time and a random part.

@@ -7,12 +7,14 @@ from typing import Any
 
 from aiogram import Dispatcher, Router
 from aiogram.dispatcher.event.bases import UNHANDLED
+from aiogram.dispatcher.event.handler import HandlerObject
+from aiogram.dispatcher.event.telegram import TelegramEventObserver
 from aiogram.types import TelegramObject
 
 from aiogram_neonpay.events import AnyEvent, CheckoutDeclined, PaymentCompleted, PaymentRefunded, PaymentUnmatched
 from aiogram_neonpay.observers import CheckObserver, ListenerObserver, PaymentObserver
 
-__all__ = ["PaymentRouter", "payment_routers", "watch_root"]
+__all__ = ["AskForUpdates", "PaymentRouter", "payment_routers", "watch_root"]
 
 
 class PaymentRouter(Router):
@@ -46,7 +48,7 @@ class PaymentRouter(Router):
     async def propagate_event(self, update_type: str, event: TelegramObject, **kwargs: Any) -> Any:
         """Pass updates on as ``aiogram.Router`` does, but at once where nothing here could be interested."""
         observer = self.observers.get(update_type)
-        if not self.sub_routers and (observer is None or not (observer.handlers or len(observer.outer_middleware))):
+        if not self.sub_routers and (observer is None or not _has_ears(observer)):
             return UNHANDLED
         return await super().propagate_event(update_type, event, **kwargs)
 
@@ -58,6 +60,27 @@ class PaymentRouter(Router):
         """Return how many handlers and listeners of payments are registered here."""
         observers = (*self.payment_observers.values(), self.on_payment)
         return sum(len(observer.registered) for observer in observers)
+
+
+class AskForUpdates(HandlerObject):
+    """A handler that takes nothing: its presence makes aiogram ask Telegram for updates of its kind."""
+
+    def __init__(self) -> None:
+        super().__init__(callback=_nothing)
+
+    async def check(self, *args: Any, **kwargs: Any) -> tuple[bool, dict[str, Any]]:
+        """Refuse every update."""
+        return False, kwargs
+
+
+async def _nothing() -> None: ...
+
+
+def _has_ears(observer: TelegramEventObserver) -> bool:
+    """Whether an observer has a handler that may take something, or a middleware that may see it."""
+    return len(observer.outer_middleware) > 0 or any(
+        type(handler) is not AskForUpdates for handler in observer.handlers
+    )
 
 
 def payment_routers(root: Router) -> list[PaymentRouter]:

@@ -20,7 +20,7 @@ from aiogram.types import TelegramObject
 from magic_filter import MagicFilter
 
 from aiogram_neonpay.errors import ConfigurationError
-from aiogram_neonpay.passage import Passage, compose, middlewares_of, outer_middlewares_of
+from aiogram_neonpay.passage import Passage, compose, middlewares_between, outer_middlewares_of
 from aiogram_neonpay.stages import check_stage_id
 
 __all__ = ["CheckObserver", "ListenerObserver", "PaymentHandler", "PaymentObserver"]
@@ -33,6 +33,7 @@ class PaymentHandler(HandlerObject):
     """A registered handler with the stage ids it names.
 
     :ivar stage_ids: the stages it is for; empty for all.
+    :ivar is_judged_at_once: whether stage ids and ``F`` expressions are all its filters.
     :ivar name: stable over restarts, so that progress can be recorded: module, qualified name and an ordinal.
     """
 
@@ -40,11 +41,13 @@ class PaymentHandler(HandlerObject):
     name: str = ""
     refunds: bool = False
     first: str = field(init=False, default="")
+    is_judged_at_once: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         parameters = [*inspect.signature(inspect.unwrap(self.callback)).parameters.values()]
         positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        self.is_judged_at_once = all(item.magic is not None for item in self.filters or ())
         # The event comes by position, whatever its parameter is called; ``payment`` is injected by name as well.
         self.first = parameters[0].name if parameters and parameters[0].kind in positional else ""
 
@@ -54,11 +57,6 @@ class PaymentHandler(HandlerObject):
         result = await super().call(*args, **kwargs)
         # An object with an asynchronous __call__, or a lambda round a coroutine function, has not run yet.
         return await result if inspect.iscoroutine(result) else result
-
-    @property
-    def is_judged_at_once(self) -> bool:
-        """Whether stage ids and ``F`` expressions are all its filters."""
-        return all(item.magic is not None for item in self.filters or ())
 
     def might_take(self, event: Any) -> bool:
         """Whether the event passes what can be judged at once: stage ids, and ``F`` expressions before other filters.
@@ -198,12 +196,12 @@ class PaymentObserver(_Registrar):
 
     async def would_take(self, event: Any, name: str, root: Router, data: dict[str, Any]) -> bool:
         """Whether some handler here takes the event, as far as can be told before entering any middleware."""
-        guarded = self._filters or len(self.outer_middleware) or outer_middlewares_of(self.router, name, below=root)
         for handler in self.registered:
-            if handler.might_take(event) and (
-                guarded or handler.is_judged_at_once or (await handler.check(event, **data))[0]
-            ):
-                return True
+            if handler.might_take(event):
+                if handler.is_judged_at_once or self._filters or len(self.outer_middleware):
+                    return True
+                if outer_middlewares_of(self.router, name, below=root) or (await handler.check(event, **data))[0]:
+                    return True
         return False
 
     async def run(
@@ -215,8 +213,7 @@ class PaymentObserver(_Registrar):
         :param carrier: the update's own object (the service message), which those middlewares expect.
         """
         data = {**data, "event_router": self.router}
-        inner = middlewares_of(self.router, name, below=root)
-        outer = outer_middlewares_of(self.router, name, below=root)
+        outer, inner = middlewares_between(root, self.router, name)
         if inner or outer or self._filters or len(self.middleware) or len(self.outer_middleware):
             await self._run_inside(passage, inner, outer, event, carrier, data)
         else:
@@ -300,10 +297,8 @@ class _EveryOne(_Registrar):
             own = [*self.outer_middleware[:], *self.middleware[:]]
             return await compose(own, ask, passage.note)(event, data)
 
-        around = [
-            *outer_middlewares_of(self.router, name, below=root),
-            *middlewares_of(self.router, name, below=root),
-        ]
+        outer, inner = middlewares_between(root, self.router, name)
+        around = [*outer, *inner]
         data = {**data, "event_router": self.router, "handler": handler}
         await compose(around, in_own, passage.note)(carrier, data)
 

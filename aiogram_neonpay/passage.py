@@ -15,7 +15,7 @@ from aiogram.dispatcher.event.bases import UNHANDLED, CancelHandler, SkipHandler
 from aiogram.dispatcher.event.handler import HandlerObject
 from aiogram.dispatcher.event.telegram import TelegramEventObserver
 
-__all__ = ["Call", "Passage", "compose", "middlewares_of", "outer_middlewares_of"]
+__all__ = ["Call", "Passage", "compose", "middlewares_between", "middlewares_of", "outer_middlewares_of"]
 
 Call = Callable[[Any, dict[str, Any]], Awaitable[Any]]
 
@@ -96,6 +96,16 @@ def middlewares_of(router: Router, name: str, *, below: Router | None = None) ->
 def outer_middlewares_of(router: Router, name: str, *, below: Router) -> list[Any]:
     """Return the outer middlewares on the way from below ``below`` down to ``router``, outermost first."""
     return [item for observer in _observers(router, name, below) for item in observer.outer_middleware[:]]
+
+
+def middlewares_between(root: Router, router: Router, name: str) -> tuple[list[Any], list[Any]]:
+    """Return the outer and the inner middlewares of ``name`` from below ``root`` down to ``router``."""
+    outer: list[Any] = []
+    inner: list[Any] = []
+    for observer in _observers(router, name, root):
+        outer += observer.outer_middleware[:]
+        inner += observer.middleware[:]
+    return outer, inner
 
 
 def _observers(router: Router, name: str, below: Router | None) -> list[TelegramEventObserver]:

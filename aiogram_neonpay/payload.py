@@ -19,7 +19,7 @@ tail, text           1-64 +  stage id, then metadata as compact JSON
 
 The tag covers the token as it is written, not what it decodes to, so a token has one spelling: base64 with its spare
 bits set otherwise is another text, and twelve bytes leave no spare bits in the tag itself. BLAKE2b is a keyed hash of
-its own (RFC 7693) and several times faster here than HMAC.
+its own (RFC 7693) and nearly three times as fast here as HMAC-SHA256.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class PaymentResult:
     :ivar user_id: who paid.
     :ivar amount: whole Stars (for invoices of others: the smallest units of ``currency``).
     :ivar currency: ``XTR`` for ours.
-    :ivar status: COMPLETED when delivered to handlers, REFUNDED afterwards, FAILED while it waits for a person.
+    :ivar status: COMPLETED once paid, delivered or not, REFUNDED afterwards, FAILED while it waits for a person.
     :ivar stage: what was sold as the catalog knows it now; ``None`` when the stage was removed or is not ours.
     :ivar transaction_id: Telegram's charge id: long, opaque, different for every charge: the key for your tables.
     :ivar timestamp: when Telegram dated the payment, UTC.

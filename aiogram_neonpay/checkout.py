@@ -32,6 +32,7 @@ from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.routers import payment_routers
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.way import Way
 
 __all__ = ["CHECKOUT", "Cashier", "OpenCheckout"]
 
@@ -121,9 +122,10 @@ class Cashier:
     :param tell: feeds an event to its handlers.
     """
 
-    def __init__(self, shop: Shop, feed: Feed, tell: Callable[..., None]) -> None:
+    def __init__(self, shop: Shop, feed: Feed, way: Way, tell: Callable[..., None]) -> None:
         self._shop = shop
         self._feed = feed
+        self._way = way
         self._tell = tell
 
     async def on_query(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
@@ -131,9 +133,11 @@ class Cashier:
         query = update.pre_checkout_query
         assert query is not None
         bot: Bot = data["bot"]
-        in_hand = self._shop.take_in_hand(bot)
         checkout = OpenCheckout(bot, query, self._shop.signer(bot).verify(query.invoice_payload), self._feed)
         data[CHECKOUT] = checkout
+        if self._decides_at_once(checkout.token) and self._is_way_clear():
+            return await self._decide_at_once(checkout, data)
+        in_hand = self._shop.take_in_hand(bot)
         timer = asyncio.get_running_loop().call_later(DEADLINE, self._on_deadline, checkout)
         passing = stepping_round_isolation.set(True)
         try:
@@ -152,6 +156,14 @@ class Cashier:
             await self._decline(checkout, Declined("interrupted"))
         return response
 
+    async def _decide_at_once(self, checkout: OpenCheckout, data: dict[str, Any]) -> None:
+        """Decide where there is nothing to wait for and nobody to ask: no lock, no storage, no timer."""
+        try:
+            await self.decide(checkout.query, data)
+        except Exception:
+            await self._decline(checkout, Declined("interrupted"))
+            raise
+
     def _on_deadline(self, checkout: OpenCheckout) -> None:
         if not checkout.answered:
             logger.error("a checkout was not decided within %s s and is declined", DEADLINE)
@@ -162,14 +174,24 @@ class Cashier:
         checkout: OpenCheckout = data[CHECKOUT]
         try:
             token = self._check_token(checkout)
-            if not self._shop.catalog.is_static or token.stored or self._validators(token.stage_id):
-                await self._decide_in_time(checkout, token, data)
-            else:
+            if self._decides_at_once(token):
                 self._check_stage(checkout, token, self._shop.catalog.known(token.stage_id))
+            else:
+                await self._decide_in_time(checkout, token, data)
         except Declined as declined:
             await self._decline(checkout, declined)
         else:
             await checkout.approve()
+
+    def _decides_at_once(self, token: InvoiceToken | None) -> bool:
+        """Whether the token and the catalog of this process tell all there is to know."""
+        return token is None or (
+            self._shop.catalog.is_static and not token.stored and not self._validators(token.stage_id)
+        )
+
+    def _is_way_clear(self) -> bool:
+        dispatcher = self._shop.dispatcher
+        return dispatcher is not None and self._way.is_clear(dispatcher, "pre_checkout_query")
 
     def _check_token(self, checkout: OpenCheckout) -> InvoiceToken:
         token, query = checkout.token, checkout.query

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from aiogram import Bot
 from aiogram.dispatcher.middlewares.user_context import EVENT_CONTEXT_KEY, EVENT_FROM_USER_KEY, EventContext
 from aiogram.exceptions import TelegramForbiddenError
-from aiogram.types import Message, RefundedPayment, SuccessfulPayment, TelegramObject, User
+from aiogram.types import Message, RefundedPayment, SuccessfulPayment, Update, User
 
 from aiogram_neonpay.attempts import ATTEMPT, Attempt
 from aiogram_neonpay.errors import DeliveryError, RejectPayment
@@ -28,6 +28,7 @@ from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, 
 from aiogram_neonpay.refunds import Refunds
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.way import Way
 
 __all__ = ["Delivery", "Propagate"]
 
@@ -41,15 +42,18 @@ Propagate = Literal["unhandled", "always"]
 class Delivery:
     """Carries payment messages through the dispatcher and settles them by what happened on the way."""
 
-    def __init__(self, shop: Shop, feed: Feed, refunds: Refunds, propagate: Propagate, thanks: str | None) -> None:
+    def __init__(
+        self, shop: Shop, feed: Feed, refunds: Refunds, way: Way, propagate: Propagate, thanks: str | None
+    ) -> None:
         self._shop = shop
         self._feed = feed
         self._refunds = refunds
+        self._way = way
         self._before_plain = propagate == "always"
         self._thanks = thanks
 
     async def on_paid(
-        self, handler: Next, update: TelegramObject, message: Message, paid: SuccessfulPayment, data: dict[str, Any]
+        self, handler: Next, update: Update, message: Message, paid: SuccessfulPayment, data: dict[str, Any]
     ) -> Any:
         """Record a payment, take the right to deliver it, let the bot hear it, and settle it."""
         bot: Bot = data["bot"]
@@ -75,7 +79,7 @@ class Delivery:
             else:
                 event = _event(PaymentUnmatched, bot, claim, stage, message, reason=doubt)
             attempt = self._attempt(event, claim.body.get("done", ()), genuine=doubt is None)
-            response = await _carry(handler, update, attempt, data)
+            response = await self._way.carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception) as error:
             # What ran before the one that raised need not run again. If nothing of ours raised, something round it
             # did, such as a commit, and may have undone all of it.
@@ -84,7 +88,7 @@ class Delivery:
         return await self._conclude(bot, claim, attempt, response)
 
     async def on_refunded(
-        self, handler: Next, update: TelegramObject, message: Message, refunded: RefundedPayment, data: dict[str, Any]
+        self, handler: Next, update: Update, message: Message, refunded: RefundedPayment, data: dict[str, Any]
     ) -> Any:
         """Record a refund that Telegram tells of, and let the bot hear of it unless it has."""
         bot: Bot = data["bot"]
@@ -98,14 +102,14 @@ class Delivery:
         return None if claim is None else await self.announce(claim, handler, update, message, data)
 
     async def announce(
-        self, claim: Claim, handler: Next, update: TelegramObject, message: Message, data: dict[str, Any]
+        self, claim: Claim, handler: Next, update: Update, message: Message, data: dict[str, Any]
     ) -> Any:
         """Let the bot hear of a refund that this worker has claimed, and settle the news."""
         charges = self._shop.charges
         try:
             event = _event(PaymentRefunded, data["bot"], claim, await self._shop.stage_of(claim.body), message)
             attempt = self._attempt(event, claim.body.get("told", ()), genuine=True)
-            response = await _carry(handler, update, attempt, data)
+            response = await self._way.carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception):
             await charges.give_back(claim)
             raise
@@ -118,9 +122,9 @@ class Delivery:
         await charges.settle(claim, refund=ANNOUNCED)
         return response
 
-    async def carry_own(self, attempt: Attempt, handler: Next, update: TelegramObject, data: dict[str, Any]) -> Any:
+    async def carry_own(self, attempt: Attempt, handler: Next, update: Update, data: dict[str, Any]) -> Any:
         """Carry an event that the plugin feeds itself."""
-        response = await _carry(handler, update, attempt, data)
+        response = await self._way.carry(handler, update, attempt, data)
         if attempt.error is not None:
             raise attempt.error
         return response
@@ -217,21 +221,6 @@ class Delivery:
         logger.warning("payment %s: attempt %s failed (%s)", reference, claim.body["attempts"], _name(error))
 
 
-async def _carry(handler: Next, update: TelegramObject, attempt: Attempt, data: dict[str, Any]) -> Any:
-    """Let the bot have the update, with the payment in its handlers' reach."""
-    data[ATTEMPT] = attempt
-    event = attempt.event
-    data["stage"] = event.stage
-    if isinstance(event, PaymentResult):
-        data["payment"] = event
-    try:
-        return await handler(update, data)
-    except RejectPayment:
-        if attempt.error is None:
-            raise
-        return None
-
-
 def _doubt(token: InvoiceToken | None, paid: SuccessfulPayment) -> str | None:
     """Return why a payment cannot be what was offered; Telegram let nobody pay anything else, so it is news."""
     if token is None:
@@ -243,7 +232,7 @@ def _event(kind: type[E], bot: Bot, claim: Claim, stage: PaymentStage | None, me
     return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, message=message, **fields)
 
 
-async def _leave_to_bot(handler: Next, update: TelegramObject, data: dict[str, Any], payment: PaymentResult) -> Any:
+async def _leave_to_bot(handler: Next, update: Update, data: dict[str, Any], payment: PaymentResult) -> Any:
     data["payment"] = payment
     data["stage"] = None
     return await handler(update, data)

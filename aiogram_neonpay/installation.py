@@ -15,7 +15,7 @@ from aiogram_neonpay.checkout import CHECKOUT, Cashier
 from aiogram_neonpay.delivery import Delivery, Propagate
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.feed import Feed
-from aiogram_neonpay.hooks import Gate, MessageHooks, Next, PassingIsolation, place_first, place_update_hook
+from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
 from aiogram_neonpay.invoices import Seller
 from aiogram_neonpay.ledger import FSMEngine
 from aiogram_neonpay.payload import looks_ours
@@ -23,6 +23,7 @@ from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.routers import payment_routers
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.taps import TapGate
+from aiogram_neonpay.way import Way
 
 __all__ = ["Installation"]
 
@@ -41,7 +42,7 @@ class UpdateHook:
         message = event.message
         if message is not None:
             if message.successful_payment is not None or message.refunded_payment is not None or ATTEMPT in data:
-                return self.installation.on_payment_message(handler, event, message, "message", data)
+                return self.installation.on_payment_message(handler, event, message, data)
         elif event.pre_checkout_query is not None:
             if looks_ours(event.pre_checkout_query.invoice_payload):
                 self.installation.wrap_isolation()
@@ -49,7 +50,7 @@ class UpdateHook:
         elif event.business_message is not None:
             message = event.business_message
             if message.successful_payment is not None or message.refunded_payment is not None:
-                return self.installation.on_payment_message(handler, event, message, "business_message", data)
+                return self.installation.on_payment_message(handler, event, message, data)
         if self._shop.only_bot is data["bot"]:
             return handler(event, data)
         return self._with_bot_in_hand(handler, event, data)
@@ -70,12 +71,12 @@ class Installation:
         self.shop = shop
         self.feed = Feed()
         self.refunds = Refunds(shop, self.feed)
-        self.delivery = Delivery(shop, self.feed, self.refunds, propagate, thanks)
-        self.cashier = Cashier(shop, self.feed, self.delivery.tell)
         self._update_hook = UpdateHook(self)
+        way = Way(self._update_hook)
+        self.delivery = Delivery(shop, self.feed, self.refunds, way, propagate, thanks)
+        self.cashier = Cashier(shop, self.feed, way, self.delivery.tell)
         self._checkout_gate = Gate(self.cashier.decide, CHECKOUT)
         self._tap_gate = TapGate(shop, seller)
-        self._message_hooks: dict[str, MessageHooks] = {}
 
     def is_taken(self, root: Router) -> bool:
         """Whether a dispatcher has another NeonPay already."""
@@ -118,28 +119,18 @@ class Installation:
         if not isinstance(fsm.events_isolation, PassingIsolation):
             fsm.events_isolation = PassingIsolation(fsm.events_isolation)
 
-    def _hooks_on(self, name: str) -> MessageHooks:
-        hooks = self._message_hooks.get(name)
-        if hooks is None:
-            assert self.shop.dispatcher is not None
-            hooks = self._message_hooks[name] = MessageHooks(self.shop.dispatcher, name)
-        return hooks
-
-    async def on_payment_message(
-        self, handler: Next, update: Update, message: Message, name: str, data: dict[str, Any]
-    ) -> Any:
+    async def on_payment_message(self, handler: Next, update: Update, message: Message, data: dict[str, Any]) -> Any:
         """Carry a message that tells of money."""
         token = self.shop.take_in_hand(data["bot"])
         try:
-            with self._hooks_on(name):
-                if CLAIM in data:
-                    return await self.delivery.announce(data[CLAIM], handler, update, message, data)
-                if ATTEMPT in data:
-                    return await self.delivery.carry_own(data[ATTEMPT], handler, update, data)
-                if message.successful_payment is not None:
-                    return await self.delivery.on_paid(handler, update, message, message.successful_payment, data)
-                assert message.refunded_payment is not None
-                return await self.delivery.on_refunded(handler, update, message, message.refunded_payment, data)
+            if CLAIM in data:
+                return await self.delivery.announce(data[CLAIM], handler, update, message, data)
+            if ATTEMPT in data:
+                return await self.delivery.carry_own(data[ATTEMPT], handler, update, data)
+            if message.successful_payment is not None:
+                return await self.delivery.on_paid(handler, update, message, message.successful_payment, data)
+            assert message.refunded_payment is not None
+            return await self.delivery.on_refunded(handler, update, message, message.refunded_payment, data)
         finally:
             self.shop.put_down(token)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from aiogram import Dispatcher
 
@@ -25,9 +27,18 @@ def pay(bot: RecordingBot) -> NeonPay:
     )
 
 
-@pytest.fixture
-def dp(pay: NeonPay) -> Dispatcher:
+async def pass_on(handler: Any, event: Any, data: dict[str, Any]) -> Any:
+    """Do nothing: a middleware that stands on the way all the same."""
+    return await handler(event, data)
+
+
+@pytest.fixture(params=["a clear way", "middlewares on the way"])
+def dp(pay: NeonPay, request: pytest.FixtureRequest) -> Dispatcher:
     """A dispatcher that sells; routers of a test come after the shop's."""
     dispatcher = Dispatcher()
     dispatcher.include_router(pay)
+    if request.param != "a clear way":
+        for observer in (dispatcher.message, dispatcher.pre_checkout_query):
+            observer.outer_middleware(pass_on)
+            observer.middleware(pass_on)
     return dispatcher

@@ -293,17 +293,30 @@ async def test_a_validator_that_hangs_does_not_cost_the_answer(
     assert "in time" in str(answers(bot)[0][1])
 
 
-@pytest.mark.usefixtures("quick_deadline")
-async def test_a_storage_or_a_middleware_that_hangs_does_not_cost_the_answer(bot: RecordingBot, pay: NeonPay) -> None:
-    never = asyncio.Event()
+class HungStorage(MemoryStorage):
+    async def get_state(self, key: StorageKey) -> str | None:
+        await asyncio.Event().wait()
+        return None
 
-    class Hung(MemoryStorage):
-        async def get_state(self, key: StorageKey) -> str | None:
-            await never.wait()
-            return None
 
-    dp = Dispatcher(storage=Hung())
+async def test_a_storage_that_hangs_does_not_keep_a_plain_checkout_waiting(bot: RecordingBot, pay: NeonPay) -> None:
+    dp = Dispatcher(storage=HungStorage())
     dp.include_router(pay)
+    await pay.send_payment(ALICE, "premium")
+    await asyncio.wait_for(dp.feed_raw_update(bot, pre_checkout(bot.payload())), 2)
+    assert verdicts(bot) == [True]
+
+
+@pytest.mark.usefixtures("quick_deadline")
+async def test_a_storage_that_hangs_before_a_validator_does_not_cost_the_answer(
+    bot: RecordingBot, pay: NeonPay
+) -> None:
+    dp = Dispatcher(storage=HungStorage())
+    dp.include_router(pay)
+
+    @pay.check
+    async def agree(checkout: Checkout) -> None: ...
+
     await pay.send_payment(ALICE, "premium")
     stuck = asyncio.create_task(dp.feed_raw_update(bot, pre_checkout(bot.payload())))
     await _until(lambda: bool(answers(bot)))

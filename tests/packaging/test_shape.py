@@ -13,7 +13,7 @@ LAYERS = {
     "errors": ["errors"],
     "values": ["adapters", "events", "feed", "filters", "keyboards", "models", "payload", "places", "stages", "texts"],
     "storage": ["ledger"],
-    "matching": ["attempts", "hooks", "observers", "passage", "routers"],
+    "matching": ["attempts", "hooks", "observers", "passage", "routers", "way"],
     "shared": ["records", "sending", "shop"],
     "work": ["checkout", "delivery", "invoices", "refunds", "taps", "tracking"],
     "wiring": ["core", "factory", "installation", ""],

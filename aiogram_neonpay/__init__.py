@@ -22,12 +22,29 @@ from aiogram_neonpay.errors import (
     StageNotFoundError,
     ValidationError,
 )
-from aiogram_neonpay.events import CheckoutDeclined, PaymentCompleted, PaymentEvent, PaymentRefunded, PaymentUnmatched
+from aiogram_neonpay.events import (
+    CheckoutDeclined,
+    PaymentCompleted,
+    PaymentEvent,
+    PaymentRefunded,
+    PaymentStuck,
+    PaymentUnmatched,
+)
 from aiogram_neonpay.factory import create_neonpay, neonpay_router
 from aiogram_neonpay.filters import PaidStage
+from aiogram_neonpay.findings import Finding, ReconcileReport
 from aiogram_neonpay.keyboards import donate_keyboard
-from aiogram_neonpay.models import Checkout, InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
+from aiogram_neonpay.models import (
+    Checkout,
+    InvoiceLink,
+    InvoiceStatus,
+    LegacyInvoice,
+    PaymentResult,
+    PaymentStatus,
+)
+from aiogram_neonpay.reports import Report, ReportRow
 from aiogram_neonpay.routers import PaymentRouter
+from aiogram_neonpay.sqlite import SQLiteStorage
 from aiogram_neonpay.stages import PaymentStage
 
 __all__ = [
@@ -37,12 +54,14 @@ __all__ = [
     "CheckoutDeclined",
     "ConfigurationError",
     "DeliveryError",
+    "Finding",
     "IdempotencyError",
     "InvoiceError",
     "InvoiceLink",
     "InvoiceNotFoundError",
     "InvoiceStatus",
     "LedgerError",
+    "LegacyInvoice",
     "NeonPay",
     "NeonPayCore",
     "NeonPayError",
@@ -56,9 +75,14 @@ __all__ = [
     "PaymentRouter",
     "PaymentStage",
     "PaymentStatus",
+    "PaymentStuck",
     "PaymentUnmatched",
+    "ReconcileReport",
     "RefundError",
     "RejectPayment",
+    "Report",
+    "ReportRow",
+    "SQLiteStorage",
     "StageNotFoundError",
     "ValidationError",
     "create_neonpay",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -27,6 +26,7 @@ from aiogram_neonpay.events import CheckoutDeclined
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.hooks import Next, stepping_round_isolation
 from aiogram_neonpay.models import CURRENCY, Checkout
+from aiogram_neonpay.news import News
 from aiogram_neonpay.passage import Passage
 from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.routers import payment_routers
@@ -117,23 +117,20 @@ class OpenCheckout:
 
 
 class Cashier:
-    """Decides checkouts of one shop.
+    """Decides checkouts of one shop."""
 
-    :param tell: feeds an event to its handlers.
-    """
-
-    def __init__(self, shop: Shop, feed: Feed, way: Way, tell: Callable[..., None]) -> None:
+    def __init__(self, shop: Shop, feed: Feed, way: Way, news: News) -> None:
         self._shop = shop
         self._feed = feed
         self._way = way
-        self._tell = tell
+        self._news = news
 
-    async def on_query(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
+    async def on_query(self, handler: Next, update: Update, token: InvoiceToken | None, data: dict[str, Any]) -> Any:
         """Let a query of ours pass through the bot, and see to it that it is answered."""
         query = update.pre_checkout_query
         assert query is not None
         bot: Bot = data["bot"]
-        checkout = OpenCheckout(bot, query, self._shop.signer(bot).verify(query.invoice_payload), self._feed)
+        checkout = OpenCheckout(bot, query, token, self._feed)
         data[CHECKOUT] = checkout
         if self._decides_at_once(checkout.token) and self._is_way_clear():
             return await self._decide_at_once(checkout, data)
@@ -314,7 +311,7 @@ class Cashier:
             invoice_id=None if token is None else token.invoice_id,
             metadata=checkout.metadata,
         )
-        self._tell(checkout.bot, event, query.from_user)
+        self._news.tell(checkout.bot, event, query.from_user)
 
 
 def _forget(task: asyncio.Task[None]) -> None:

@@ -12,15 +12,17 @@ from aiogram.fsm.storage.base import BaseStorage
 from aiogram.types import CallbackQuery, InlineQueryResultArticle, Message
 
 from aiogram_neonpay.adapters import AiogramAdapter
+from aiogram_neonpay.backoffice import BackOffice
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import Offer, Seller, check_user_id
-from aiogram_neonpay.ledger.charges import reference_of
 from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
 from aiogram_neonpay.places import place_of
-from aiogram_neonpay.routers import AskForUpdates, PaymentRouter, payment_routers, watch_root
-from aiogram_neonpay.shop import Clock, Shop
+from aiogram_neonpay.reconcile import RECONCILE_EVERY
+from aiogram_neonpay.retries import RETRIES, Retries
+from aiogram_neonpay.routers import AskForUpdates, payment_routers, watch_root
+from aiogram_neonpay.shop import Clock, Legacy, Shop
 from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource
 from aiogram_neonpay.tracking import Tracker
 
@@ -29,7 +31,7 @@ __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentSt
 logger = logging.getLogger("aiogram_neonpay")
 
 
-class NeonPay(PaymentRouter):
+class NeonPay(BackOffice):
     """Sells stages for Telegram Stars; make one with :func:`~aiogram_neonpay.neonpay_router`.
 
     ``dp.include_router(pay)`` is the whole installation. Handlers get it injected as ``neonpay``.
@@ -47,6 +49,9 @@ class NeonPay(PaymentRouter):
         clock: Clock | None = None,
         texts: Mapping[str, Mapping[str, str]] | None = None,
         propagate: Propagate = "unhandled",
+        retries: Sequence[float] = RETRIES,
+        reconcile_every: float | None = RECONCILE_EVERY,
+        legacy: Legacy | None = None,
         max_stages: int | None = None,
     ) -> None:
         super().__init__(name="neonpay")
@@ -63,10 +68,13 @@ class NeonPay(PaymentRouter):
             previous_secrets=previous_secrets,
             clock=clock,
             texts=texts,
+            legacy=legacy,
         )
         self._seller = Seller(self._shop)
         self._tracker = Tracker(self._shop)
-        self._installation = Installation(self, self._shop, self._seller, propagate, thank_you_message)
+        self._installation = Installation(
+            self, self._shop, self._seller, Retries(retries), reconcile_every, propagate, thank_you_message
+        )
         self._bot: Bot | None = None
         self.thank_you_message = thank_you_message
         self.startup.register(self._installation.on_startup)
@@ -114,8 +122,8 @@ class NeonPay(PaymentRouter):
             )
 
     async def setup(self) -> None:
-        """Do what start-up does, for programs that want to; needs no call and may be repeated."""
-        await self._installation.check()
+        """Do what the dispatcher's start-up does, for programs that feed updates themselves; may be repeated."""
+        await self._installation.on_startup()
 
     def as_(self, bot: Bot) -> NeonPay:
         """Return this service acting for one bot: the same catalog, ledger and handlers."""
@@ -304,55 +312,6 @@ class NeonPay(PaymentRouter):
         """
         return await self._tracker.status(self._acting(bot), invoice_id, key, user_id)
 
-    # Records
-
-    async def get_payment(
-        self, payment_id: str, *, user_id: int | None = None, bot: Bot | None = None
-    ) -> PaymentResult | None:
-        """Return a payment by its ``transaction_id`` or its ``reference``, or ``None``.
-
-        :param user_id: the buyer, if known; a charge id is found faster with it.
-        """
-        _check_payment_id(payment_id)
-        check_user_id("user_id", user_id)
-        found = await self._shop.charges.find(self._acting(bot).id, payment_id, user_id)
-        return None if found is None else await self._shop.payment(found[1], found[0].name)
-
-    async def history(
-        self, user_id: int, *, limit: int = 20, offset: int = 0, bot: Bot | None = None
-    ) -> list[PaymentResult]:
-        """Return a buyer's payments, newest first.
-
-        :param limit: 1-100 payments of the page.
-        :param offset: how many newer ones to skip.
-        """
-        check_user_id("user_id", user_id, required=True)
-        _check_page(limit, offset)
-        records = await self._shop.charges.history(self._acting(bot).id, user_id, limit=limit, offset=offset)
-        return [await self._shop.payment(record, _reference(record)) for record in records]
-
-    async def stuck_payments(self, *, limit: int = 100, bot: Bot | None = None) -> list[PaymentResult]:
-        """Return payments that wait for a person, oldest first: unmatched ones, and deliveries that cannot go on."""
-        _check_page(limit, 0)
-        records = await self._shop.charges.waiting(self._acting(bot).id, limit=limit)
-        return [await self._shop.payment(record, _reference(record)) for record in records]
-
-    async def refund(
-        self, payment_id: str, reason: str | None = None, *, user_id: int | None = None, bot: Bot | None = None
-    ) -> PaymentResult:
-        """Give all Stars of a payment back; asking twice gives one refund.
-
-        :param payment_id: its ``transaction_id`` or ``reference``.
-        :param reason: kept in the ledger.
-        :param user_id: the buyer, for a charge that the ledger does not know; the result's amount is then 0.
-        :return: the payment, REFUNDED.
-        :raises PaymentNotFoundError: when the ledger does not know it and no ``user_id`` is given.
-        :raises RefundError: when Telegram refuses or cannot be reached.
-        """
-        _check_payment_id(payment_id)
-        check_user_id("user_id", user_id)
-        return await self._installation.refunds.refund(self._acting(bot), payment_id, reason, user_id)
-
     def get_stats(self) -> dict[str, Any]:
         """Return figures of this process: ``total_stages``, ``registered_callbacks``, ``setup_complete``."""
         root = self._shop.dispatcher
@@ -371,19 +330,3 @@ NeonPayCore = NeonPay
 def _root(router: Router) -> Router:
     *_, root = router.chain_head
     return root
-
-
-def _reference(record: dict[str, Any]) -> str:
-    return reference_of(record["charge"], record["user"])
-
-
-def _check_payment_id(value: object) -> None:
-    if not isinstance(value, str) or not value:
-        raise ValidationError("payment_id", "must be a transaction_id or a reference", value)
-
-
-def _check_page(limit: int, offset: int) -> None:
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 100:
-        raise ValidationError("limit", "must be 1-100", limit)
-    if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
-        raise ValidationError("offset", "must be 0 or more", offset)

@@ -14,21 +14,40 @@ from typing import Any, Literal, TypeVar
 from aiogram import Bot
 from aiogram.dispatcher.middlewares.user_context import EVENT_CONTEXT_KEY, EVENT_FROM_USER_KEY, EventContext
 from aiogram.exceptions import TelegramForbiddenError
-from aiogram.types import Message, RefundedPayment, SuccessfulPayment, Update, User
+from aiogram.types import Message, RefundedPayment, SuccessfulPayment, Update
 
-from aiogram_neonpay.attempts import ATTEMPT, Attempt
+from aiogram_neonpay.attempts import Attempt
 from aiogram_neonpay.errors import DeliveryError, RejectPayment
-from aiogram_neonpay.events import PaymentCompleted, PaymentEvent, PaymentRefunded, PaymentUnmatched
+from aiogram_neonpay.events import (
+    PaymentCompleted,
+    PaymentEvent,
+    PaymentRefunded,
+    PaymentStuck,
+    PaymentUnmatched,
+)
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.hooks import Next
-from aiogram_neonpay.ledger.charges import ANNOUNCED, DELIVERED, REJECTED, REQUESTED, STUCK, UNMATCHED, Claim
-from aiogram_neonpay.models import CURRENCY, PaymentResult
-from aiogram_neonpay.payload import InvoiceToken, looks_ours
-from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, payment_of, user_of
-from aiogram_neonpay.refunds import Refunds
+from aiogram_neonpay.ledger.charges import (
+    ANNOUNCED,
+    DELIVER,
+    DELIVERED,
+    REJECTED,
+    REQUESTED,
+    STUCK,
+    UNMATCHED,
+    Claim,
+    next_step,
+    reference_of,
+)
+from aiogram_neonpay.models import PaymentResult
+from aiogram_neonpay.news import News
+from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, offer_of, payment_of, user_of
+from aiogram_neonpay.refunds import delivering
+from aiogram_neonpay.retries import Retries, endless_pause
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 from aiogram_neonpay.way import Way
+from aiogram_neonpay.worker import Worker
 
 __all__ = ["Delivery", "Propagate"]
 
@@ -43,48 +62,78 @@ class Delivery:
     """Carries payment messages through the dispatcher and settles them by what happened on the way."""
 
     def __init__(
-        self, shop: Shop, feed: Feed, refunds: Refunds, way: Way, propagate: Propagate, thanks: str | None
+        self,
+        shop: Shop,
+        feed: Feed,
+        news: News,
+        worker: Worker,
+        way: Way,
+        retries: Retries,
+        propagate: Propagate,
+        thanks: str | None,
     ) -> None:
         self._shop = shop
         self._feed = feed
-        self._refunds = refunds
+        self._news = news
+        self._worker = worker
         self._way = way
+        self._retries = retries
         self._before_plain = propagate == "always"
         self._thanks = thanks
+        self._closing = asyncio.Event()
 
     async def on_paid(
         self, handler: Next, update: Update, message: Message, paid: SuccessfulPayment, data: dict[str, Any]
     ) -> Any:
-        """Record a payment, take the right to deliver it, let the bot hear it, and settle it."""
+        """Record a payment and take the right to deliver it, then deliver it."""
         bot: Bot = data["bot"]
         user = message.from_user or buyer_of_refund(message.chat)
-        if not looks_ours(paid.invoice_payload):
+        is_ours, token = self._shop.read_payload(bot, paid.invoice_payload, paid.total_amount)
+        if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, paid, user.id))
-        charges = self._shop.charges
-        token = self._shop.signer(bot).verify(paid.invoice_payload)
-        claim = await charges.claim_delivery(bot.id, facts_of(message, paid, user.id, token))
+        facts = facts_of(message, paid, user, token)
+        try:
+            claim = await self._shop.charges.claim_delivery(bot.id, facts)
+        except Exception as error:
+            self._record_later(bot, facts, error)
+            raise
         if claim is None:
             logger.info("charge of user %s is settled or in other hands: the repeated update is dropped", user.id)
             return None
+        return await self.deliver(claim, handler, update, message, data)
+
+    async def deliver(self, claim: Claim, handler: Next, update: Update, message: Message, data: dict[str, Any]) -> Any:
+        """Let the bot hear a payment that this worker holds, and settle it."""
+        bot: Bot = data["bot"]
+        body = claim.body
+        if self._retries.pause(body["attempts"] - body.get("tried", 0) - 1) is None:
+            # The attempt before this one was the last, and the process died in it.
+            await self._give_up(bot, claim, "attempts", body.get("error") or "the process ended in the last attempt")
+            return None
         attempt: Attempt | None = None
+        token = delivering.set(claim.key)
         try:
-            if claim.body.get("stored") and not await self._note_invoice(bot, claim):
+            if body.get("doubt") == "bad_token":
+                self._read_again(bot, claim)
+            if body.get("stored") and not await self._note_invoice(bot, claim):
                 await self._refund_instead(bot, claim, "its single-use invoice was paid before")
                 return None
-            stage = self._shop.catalog.known(claim.body.get("stage")) or await self._shop.stage_of(claim.body)
-            doubt = _doubt(token, paid)
+            stage = self._shop.catalog.known(body.get("stage")) or await self._shop.stage_of(body)
+            doubt = body.get("doubt")
             event: PaymentEvent
             if doubt is None:
                 event = _event(PaymentCompleted, bot, claim, stage, message)
             else:
                 event = _event(PaymentUnmatched, bot, claim, stage, message, reason=doubt)
-            attempt = self._attempt(event, claim.body.get("done", ()), genuine=doubt is None)
+            attempt = self._attempt(event, body.get("done", ()), genuine=doubt is None)
             response = await self._way.carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception) as error:
             # What ran before the one that raised need not run again. If nothing of ours raised, something round it
             # did, such as a commit, and may have undone all of it.
-            await self._failed(claim, error, attempt if attempt is not None and attempt.error is error else None)
+            await self._failed(bot, claim, error, attempt if attempt is not None and attempt.error is error else None)
             raise
+        finally:
+            delivering.reset(token)
         return await self._conclude(bot, claim, attempt, response)
 
     async def on_refunded(
@@ -95,32 +144,45 @@ class Delivery:
         buyer = buyer_of_refund(message.chat)
         data[EVENT_FROM_USER_KEY] = buyer
         data[EVENT_CONTEXT_KEY] = EventContext(chat=message.chat, user=buyer)
-        if not looks_ours(refunded.invoice_payload):
+        is_ours, token = self._shop.read_payload(bot, refunded.invoice_payload, refunded.total_amount)
+        if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, refunded, buyer.id))
-        token = self._shop.signer(bot).verify(refunded.invoice_payload)
-        claim = await self._shop.charges.claim_refund(bot.id, facts_of(message, refunded, buyer.id, token))
+        claim = await self._shop.charges.claim_refund(bot.id, facts_of(message, refunded, buyer, token))
         return None if claim is None else await self.announce(claim, handler, update, message, data)
 
     async def announce(
         self, claim: Claim, handler: Next, update: Update, message: Message, data: dict[str, Any]
     ) -> Any:
         """Let the bot hear of a refund that this worker has claimed, and settle the news."""
-        charges = self._shop.charges
+        bot: Bot = data["bot"]
+        charges, reference = self._shop.charges, claim.key.name
+        attempt: Attempt | None = None
+        response: Any = None
+        error: BaseException | None = None
         try:
-            event = _event(PaymentRefunded, data["bot"], claim, await self._shop.stage_of(claim.body), message)
+            event = _event(PaymentRefunded, bot, claim, await self._shop.stage_of(claim.body), message)
             attempt = self._attempt(event, claim.body.get("told", ()), genuine=True)
             response = await self._way.carry(handler, update, attempt, data)
-        except (asyncio.CancelledError, Exception):
-            await charges.give_back(claim)
-            raise
-        error = attempt.error or attempt.listener_error
-        if error is None and (attempt.stopped or not attempt.reached):
-            error = DeliveryError(claim.key.name, "the news of its refund was stopped before its handlers")
-        if error is not None:
-            await charges.give_back(claim, told=sorted({*attempt.done, *attempt.succeeded}))
-            raise error
-        await charges.settle(claim, refund=ANNOUNCED)
-        return response
+            error = attempt.error or attempt.listener_error
+        except (asyncio.CancelledError, Exception) as raised:
+            error = raised
+        if error is None and attempt is not None and (attempt.stopped or not attempt.reached):
+            error = DeliveryError(reference, "the news of its refund was stopped before its handlers")
+        if error is None:
+            await charges.settle(claim, refund=ANNOUNCED)
+            return response
+        told = sorted({*claim.body.get("told", ()), *(attempt.succeeded if attempt is not None else ())})
+        delay = self._retries.pause(claim.body.get("tells", 1))
+        if isinstance(error, asyncio.CancelledError):
+            await charges.give_back(claim, tells=claim.body.get("tells", 1) - 1, told=told)
+        elif delay is not None:
+            await charges.give_back(claim, delay=delay, told=told, error=_name(error))
+            self._worker.wake(bot, reference, delay)
+        else:
+            await charges.settle(claim, refund=ANNOUNCED, trouble="refund_unheard", error=_name(error))
+            logger.error("payment %s is stuck: its refund is done, but no handler took the news", reference)
+            self._tell_stuck(bot, claim, "refund_unheard")
+        raise error
 
     async def carry_own(self, attempt: Attempt, handler: Next, update: Update, data: dict[str, Any]) -> Any:
         """Carry an event that the plugin feeds itself."""
@@ -128,6 +190,10 @@ class Delivery:
         if attempt.error is not None:
             raise attempt.error
         return response
+
+    def close(self) -> None:
+        """Make a last try to record what could not be recorded."""
+        self._closing.set()
 
     def _attempt(self, event: PaymentEvent, done: Iterable[str], *, genuine: bool) -> Attempt:
         assert self._shop.dispatcher is not None
@@ -139,6 +205,43 @@ class Delivery:
             before_plain=self._before_plain,
             listened=not genuine,
         )
+
+    def _read_again(self, bot: Bot, claim: Claim) -> None:
+        """Read the payload of a payment once more: its key may be among ``previous_secrets`` by now."""
+        body = claim.body
+        _, token = self._shop.read_payload(bot, body["carrier"]["payload"], body["amount"])
+        if token is not None:
+            claim.notes.update({"doubt": None, **offer_of(token, body["amount"], body["currency"])})
+            body.update(claim.notes)
+
+    def _record_later(self, bot: Bot, facts: dict[str, Any], error: Exception) -> None:
+        """Keep trying to record a payment for as long as the process lives; reconciliation is the last net."""
+        reference = reference_of(facts["charge"], facts["user"])
+        logger.error(
+            "payment %s of %s Stars by user %s cannot be recorded (%s); no handler runs, recording is tried again",
+            reference,
+            facts["amount"],
+            facts["user"],
+            _name(error),
+        )
+
+        async def insist() -> None:
+            tries = 0
+            while True:
+                tries += 1
+                closing = await _is_set(self._closing, endless_pause(tries))
+                try:
+                    await self._shop.charges.note(bot.id, facts)
+                except Exception:
+                    if closing:
+                        logger.critical("payment %s was not recorded before the end: reconcile() finds it", reference)
+                        raise
+                else:
+                    logger.info("payment %s is recorded after all", reference)
+                    self._worker.wake(bot, reference)
+                    return
+
+        self._feed.spawn(insist(), f"recording payment {reference}")
 
     async def _note_invoice(self, bot: Bot, claim: Claim) -> bool:
         """Note the charge at its stored invoice; ``False`` if it was single-use and another charge came first."""
@@ -155,7 +258,7 @@ class Delivery:
         """Settle a charge by what was seen on the way, not by what the chain of handlers returned."""
         reference = claim.key.name
         if attempt.plain and attempt.is_delivered:
-            await self._shop.charges.settle(claim, state=DELIVERED)
+            await self._settle(bot, claim, state=DELIVERED, carrier=None)
             if self._thanks is not None and isinstance(attempt.event, PaymentEvent):
                 self._feed.spawn(attempt.event.answer(self._thanks), f"the thank-you of payment {reference}")
             return response
@@ -172,60 +275,82 @@ class Delivery:
         if error is None and (attempt.stopped or not attempt.unhandled):
             error = DeliveryError(reference, "a middleware stopped it before its handler")
         if error is not None:
-            await self._failed(claim, error, attempt)
+            await self._failed(bot, claim, error, attempt)
             raise error
         await self._set_aside(bot, claim, attempt, "no_handler")
         return response
 
+    async def _settle(self, bot: Bot, claim: Claim, **changes: Any) -> None:
+        """End an attempt; a refund that was asked for meanwhile is next."""
+        if await self._shop.charges.settle(claim, **changes) and next_step(claim.body) is not None:
+            self._worker.wake(bot, claim.key.name)
+
     async def _refund_instead(self, bot: Bot, claim: Claim, reason: str) -> None:
         """End a delivery and ask for the refund in one step, then send it."""
-        await self._shop.charges.settle(claim, state=REJECTED, refund=REQUESTED, reason=reason)
         logger.info("payment %s is not delivered but refunded (%s)", claim.key.name, reason)
-        self._refunds.start(bot, claim.key.name)
+        await self._settle(bot, claim, state=REJECTED, refund=REQUESTED, refund_reason=reason)
 
     async def _set_aside(self, bot: Bot, claim: Claim, attempt: Attempt, reason: str) -> None:
         """Keep a charge that nothing could deliver where a person finds it, and say so."""
         reference = claim.key.name
-        await self._shop.charges.settle(claim, state=UNMATCHED, reason=reason)
+        await self._settle(bot, claim, state=UNMATCHED, reason=reason)
         logger.error("payment %s of %s Stars is unmatched (%s)", reference, claim.body["amount"], reason)
         event = attempt.event
         if isinstance(event, PaymentCompleted):
             fields = {**vars(event), "message": None}
-            user = event.message.from_user if event.message is not None else None
-            self.tell(bot, PaymentUnmatched(**fields, reason=reason), user or user_of(claim.body))
+            self._news.tell(bot, PaymentUnmatched(**fields, reason=reason), user_of(claim.body))
 
-    def tell(self, bot: Bot, event: Any, buyer: User) -> None:
-        """Feed an event to its typed handlers, if there are any, in a task of its own."""
-        dispatcher = self._shop.dispatcher
-        if dispatcher is None:
-            return
-        attempt = Attempt(dispatcher, event, plain=False, listened=True)
-        if attempt.candidates:
-            work = self._feed.event(dispatcher, bot, buyer, int(self._shop.clock()), {ATTEMPT: attempt})
-            self._feed.spawn(work, f"the event {type(event).__name__}")
+    async def _give_up(self, bot: Bot, claim: Claim, reason: str, error: str) -> None:
+        """Keep a charge whose delivery cannot go on where a person finds it, and say so."""
+        await self._settle(bot, claim, state=STUCK, reason=reason, error=error)
+        if next_step(claim.body) is not None:
+            return  # it is being refunded: nobody needs to look at it
+        logger.error(
+            "payment %s of %s Stars by user %s is stuck after attempt %s (%s): %s. redeliver(%r) or refund(%r) ends it",
+            claim.key.name,
+            claim.body["amount"],
+            claim.body["user"],
+            claim.body["attempts"],
+            reason,
+            error,
+            claim.key.name,
+            claim.key.name,
+        )
+        self._tell_stuck(bot, claim, reason)
 
-    async def _failed(self, claim: Claim, error: BaseException, attempt: Attempt | None) -> None:
-        """Write down a failed attempt and free the charge for the next one."""
-        charges, reference = self._shop.charges, claim.key.name
+    def _tell_stuck(self, bot: Bot, claim: Claim, reason: str) -> None:
+        body = claim.body
+        stage = self._shop.catalog.known(body.get("stage"))
+        event = payment_of(
+            body, claim.key.name, stage, PaymentStuck, bot=bot, message=None, reason=reason, error=body.get("error")
+        )
+        self._news.tell(bot, event, user_of(body))
+
+    async def _failed(self, bot: Bot, claim: Claim, error: BaseException, attempt: Attempt | None) -> None:
+        """Write down a failed attempt and set the time of the next one, if there is one."""
+        charges, reference, body = self._shop.charges, claim.key.name, claim.body
+        attempts = body["attempts"]
         if isinstance(error, asyncio.CancelledError):
             # Whoever cancelled the handler did not judge it: the attempt does not count.
-            await charges.give_back(claim, attempts=claim.body["attempts"] - 1)
+            await charges.give_back(claim, attempts=attempts - 1)
             return
-        if isinstance(error, TelegramForbiddenError) and getattr(error.method, "chat_id", None) == claim.body["user"]:
+        done = sorted({*body.get("done", ()), *(attempt.succeeded if attempt is not None else ())})
+        claim.notes["done"] = done
+        if isinstance(error, TelegramForbiddenError) and getattr(error.method, "chat_id", None) == body["user"]:
             # The buyer blocked the bot: another attempt would repeat what ran before the refused message.
-            await charges.settle(claim, state=STUCK, reason="buyer_unreachable", error=_name(error))
-            logger.error("payment %s is stuck: the buyer blocked the bot in the middle of the delivery", reference)
+            await self._give_up(bot, claim, "buyer_unreachable", _name(error))
             return
-        done = sorted({*claim.body.get("done", ()), *(attempt.succeeded if attempt is not None else ())})
-        await charges.give_back(claim, error=_name(error), done=done)
-        logger.warning("payment %s: attempt %s failed (%s)", reference, claim.body["attempts"], _name(error))
-
-
-def _doubt(token: InvoiceToken | None, paid: SuccessfulPayment) -> str | None:
-    """Return why a payment cannot be what was offered; Telegram let nobody pay anything else, so it is news."""
-    if token is None:
-        return "bad_token"
-    return None if paid.total_amount == token.amount and paid.currency == CURRENCY else "wrong_amount"
+        delay = self._retries.pause(attempts - body.get("tried", 0))
+        if delay is None:
+            await self._give_up(bot, claim, "attempts", _name(error))
+            return
+        await charges.give_back(claim, delay=delay, error=_name(error))
+        if next_step(claim.body) != DELIVER:
+            delay = 0.0
+        logger.warning(
+            "payment %s: attempt %s failed (%s); the next one is in %.0f s", reference, attempts, _name(error), delay
+        )
+        self._worker.wake(bot, reference, delay)
 
 
 def _event(kind: type[E], bot: Bot, claim: Claim, stage: PaymentStage | None, message: Message, **fields: Any) -> E:
@@ -236,6 +361,15 @@ async def _leave_to_bot(handler: Next, update: Update, data: dict[str, Any], pay
     data["payment"] = payment
     data["stage"] = None
     return await handler(update, data)
+
+
+async def _is_set(event: asyncio.Event, timeout: float) -> bool:
+    """Wait for an event, for a while; return whether it came."""
+    try:
+        await asyncio.wait_for(event.wait(), timeout)
+    except asyncio.TimeoutError:
+        return False
+    return True
 
 
 def _name(error: BaseException) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "PaymentCompleted",
     "PaymentEvent",
     "PaymentRefunded",
+    "PaymentStuck",
     "PaymentUnmatched",
 ]
 
@@ -78,6 +79,23 @@ class PaymentUnmatched(PaymentEvent):
     """
 
     reason: str = field(default="no_handler", kw_only=True)
+
+
+@dataclass(frozen=True)
+class PaymentStuck(PaymentEvent):
+    """A charge that cannot go on without a person; it is kept, listed and waits.
+
+    ``await pay.redeliver(event.reference)`` has it delivered again, ``await pay.refund(event.reference)`` gives the
+    Stars back.
+
+    :ivar reason: ``"attempts"`` (every attempt to deliver it failed), ``"buyer_unreachable"`` (the buyer blocked the
+        bot in the middle of the delivery), ``"refund_refused"`` (Telegram refuses its refund), or
+        ``"refund_unheard"`` (it is refunded, but every attempt of the refund's handlers failed).
+    :ivar error: what went wrong last, as ``Type: message``.
+    """
+
+    reason: str = field(default="attempts", kw_only=True)
+    error: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

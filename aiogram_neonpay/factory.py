@@ -11,7 +11,9 @@ from aiogram.fsm.storage.base import BaseStorage
 from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError
-from aiogram_neonpay.shop import Clock
+from aiogram_neonpay.reconcile import RECONCILE_EVERY
+from aiogram_neonpay.retries import RETRIES
+from aiogram_neonpay.shop import Clock, Legacy
 from aiogram_neonpay.stages import StageSource
 
 __all__ = ["create_neonpay", "neonpay_router"]
@@ -27,6 +29,9 @@ def neonpay_router(
     clock: Clock | None = None,
     texts: Mapping[str, Mapping[str, str]] | None = None,
     propagate: Propagate = "unhandled",
+    retries: Sequence[float] = RETRIES,
+    reconcile_every: float | None = RECONCILE_EVERY,
+    legacy: Legacy | None = None,
 ) -> NeonPay:
     """Return a router that sells; ``dp.include_router(pay)`` installs it.
 
@@ -41,8 +46,13 @@ def neonpay_router(
     :param texts: sentences to replace, by language code and key; see :mod:`aiogram_neonpay.texts`.
     :param propagate: ``"unhandled"`` gives plain message handlers the payments that no typed handler took,
         ``"always"`` all of them.
+    :param retries: seconds, the longest pause after each failed attempt to deliver; after as many the charge is stuck.
+    :param reconcile_every: seconds between two readings of Telegram's own ledger, at least 60; ``None``: only when
+        :meth:`NeonPay.reconcile` is called.
+    :param legacy: adopts invoices made before the plugin came: given the payload and the amount of a payment or
+        checkout that is not ours, it returns a :class:`LegacyInvoice`, or ``None`` to leave it to the bot.
     :raises ConfigurationError: when ``stages`` or ``storage`` are of the wrong kind.
-    :raises ValidationError: for a bad stage id or secret.
+    :raises ValidationError: for a bad stage id, secret, schedule or pause.
     """
     return NeonPay(
         stages,
@@ -53,6 +63,9 @@ def neonpay_router(
         clock=clock,
         texts=texts,
         propagate=propagate,
+        retries=retries,
+        reconcile_every=reconcile_every,
+        legacy=legacy,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from aiogram import Bot, Dispatcher
 from aiogram.types import Update, User
 
-__all__ = ["Feed"]
+__all__ = ["DRAIN", "Feed"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
@@ -33,7 +33,7 @@ class Feed:
         # Telegram's update ids are positive; a bot that drops ids it has seen must not drop ours.
         self._update_ids = itertools.count(-1, -1)
 
-    def spawn(self, work: Coroutine[Any, Any, Any], what: str) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[None]:
         """Run something in the background; what it raises is logged."""
 
         async def guarded() -> None:
@@ -46,6 +46,7 @@ class Feed:
         task = Context().run(asyncio.get_running_loop().create_task, guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def event(
         self, dispatcher: Dispatcher, bot: Bot, buyer: User, date: int, data: dict[str, Any], **fields: Any
@@ -74,3 +75,5 @@ class Feed:
             _, late = await asyncio.wait(pending, timeout=DRAIN)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=1.0)

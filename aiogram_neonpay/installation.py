@@ -14,16 +14,19 @@ from aiogram_neonpay.attempts import ATTEMPT
 from aiogram_neonpay.checkout import CHECKOUT, Cashier
 from aiogram_neonpay.delivery import Delivery, Propagate
 from aiogram_neonpay.errors import ConfigurationError
-from aiogram_neonpay.feed import Feed
+from aiogram_neonpay.feed import DRAIN, Feed
 from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
 from aiogram_neonpay.invoices import Seller
 from aiogram_neonpay.ledger import FSMEngine
-from aiogram_neonpay.payload import looks_ours
+from aiogram_neonpay.news import News
+from aiogram_neonpay.reconcile import Reconciler
 from aiogram_neonpay.refunds import CLAIM, Refunds
+from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.routers import payment_routers
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.taps import TapGate
 from aiogram_neonpay.way import Way
+from aiogram_neonpay.worker import Worker
 
 __all__ = ["Installation"]
 
@@ -44,9 +47,11 @@ class UpdateHook:
             if message.successful_payment is not None or message.refunded_payment is not None or ATTEMPT in data:
                 return self.installation.on_payment_message(handler, event, message, data)
         elif event.pre_checkout_query is not None:
-            if looks_ours(event.pre_checkout_query.invoice_payload):
+            query = event.pre_checkout_query
+            is_ours, token = self._shop.read_payload(data["bot"], query.invoice_payload, query.total_amount)
+            if is_ours:
                 self.installation.wrap_isolation()
-                return self.installation.cashier.on_query(handler, event, data)
+                return self.installation.cashier.on_query(handler, event, token, data)
         elif event.business_message is not None:
             message = event.business_message
             if message.successful_payment is not None or message.refunded_payment is not None:
@@ -66,15 +71,27 @@ class UpdateHook:
 class Installation:
     """The plugin on one dispatcher."""
 
-    def __init__(self, pay: Router, shop: Shop, seller: Seller, propagate: Propagate, thanks: str | None) -> None:
+    def __init__(
+        self,
+        pay: Router,
+        shop: Shop,
+        seller: Seller,
+        retries: Retries,
+        reconcile_every: float | None,
+        propagate: Propagate,
+        thanks: str | None,
+    ) -> None:
         self._pay = pay
         self.shop = shop
         self.feed = Feed()
-        self.refunds = Refunds(shop, self.feed)
+        news = News(shop, self.feed)
+        self.refunds = Refunds(shop, self.feed, news)
+        self.worker = Worker(shop, self.feed, self.refunds)
+        self.reconciler = Reconciler(shop, self.worker, reconcile_every)
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
-        self.delivery = Delivery(shop, self.feed, self.refunds, way, propagate, thanks)
-        self.cashier = Cashier(shop, self.feed, way, self.delivery.tell)
+        self.delivery = Delivery(shop, self.feed, news, self.worker, way, retries, propagate, thanks)
+        self.cashier = Cashier(shop, self.feed, way, news)
         self._checkout_gate = Gate(self.cashier.decide, CHECKOUT)
         self._tap_gate = TapGate(shop, seller)
 
@@ -124,7 +141,8 @@ class Installation:
         token = self.shop.take_in_hand(data["bot"])
         try:
             if CLAIM in data:
-                return await self.delivery.announce(data[CLAIM], handler, update, message, data)
+                go_on = self.delivery.deliver if message.successful_payment is not None else self.delivery.announce
+                return await go_on(data[CLAIM], handler, update, message, data)
             if ATTEMPT in data:
                 return await self.delivery.carry_own(data[ATTEMPT], handler, update, data)
             if message.successful_payment is not None:
@@ -143,6 +161,10 @@ class Installation:
             if item is not None:
                 self.shop.meet(item)
         await self.check()
+        if self.shop.dispatcher is not None:
+            await self.reconciler.open()
+            self.worker.start()
+            self.reconciler.start()
 
     async def check(self) -> None:
         """Check the catalog, the handlers and the storage, and repeat the installation."""
@@ -173,6 +195,9 @@ class Installation:
 
     async def on_shutdown(self, **_: Any) -> None:
         """Finish what is on its way, before the storage is closed."""
-        await self.feed.drain()
+        await self.reconciler.stop()
+        await self.worker.stop()
+        self.delivery.close()
         if self.shop.is_open:
-            self.shop.charges.close()
+            await self.shop.charges.drain(DRAIN)
+        await self.feed.drain()

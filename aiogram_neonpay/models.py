@@ -13,7 +13,15 @@ from aiogram.types import PreCheckoutQuery, User
 
 from aiogram_neonpay.stages import PaymentStage
 
-__all__ = ["CURRENCY", "Checkout", "InvoiceLink", "InvoiceStatus", "PaymentResult", "PaymentStatus"]
+__all__ = [
+    "CURRENCY",
+    "Checkout",
+    "InvoiceLink",
+    "InvoiceStatus",
+    "LegacyInvoice",
+    "PaymentResult",
+    "PaymentStatus",
+]
 
 CURRENCY = "XTR"
 """Telegram Stars; amount 1 is one Star. Bot API ``sendInvoice``, parameter ``currency``."""
@@ -56,6 +64,7 @@ class PaymentResult:
     :ivar invoice_id: the invoice that was paid; one invoice can be paid more than once.
     :ivar is_ours: whether the invoice was made by this plugin for this bot.
     :ivar attempt: which delivery attempt this is, from 1.
+    :ivar delivered: whether what was meant to hear the payment has returned; false while a delivery is on its way.
     :ivar recovered: whether it was found in Telegram's ledger instead of arriving as an update.
     :ivar is_recurring: whether the charge belongs to a subscription (Bot API ``SuccessfulPayment``).
     :ivar is_first_recurring: whether it is the first one of that subscription.
@@ -77,6 +86,7 @@ class PaymentResult:
     invoice_id: str | None = field(default=None, kw_only=True)
     is_ours: bool = field(default=True, kw_only=True)
     attempt: int = field(default=1, kw_only=True)
+    delivered: bool = field(default=False, kw_only=True, compare=False)
     recovered: bool = field(default=False, kw_only=True)
     is_recurring: bool = field(default=False, kw_only=True)
     is_first_recurring: bool = field(default=False, kw_only=True)
@@ -109,6 +119,18 @@ class InvoiceLink(str):
 
     def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
         return str(self), self.invoice_id
+
+
+@dataclass(frozen=True)
+class LegacyInvoice:
+    """What an invoice that was made before the plugin came was for.
+
+    :ivar stage_id: what was sold.
+    :ivar metadata: comes back in the payment, over the stage's ``payload``.
+    """
+
+    stage_id: str
+    metadata: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

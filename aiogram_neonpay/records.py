@@ -6,16 +6,34 @@ from copy import deepcopy
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
-from aiogram.types import Chat, Message, RefundedPayment, SuccessfulPayment, User
+from aiogram.types import (
+    Chat,
+    Message,
+    RefundedPayment,
+    StarTransaction,
+    SuccessfulPayment,
+    TransactionPartnerUser,
+    User,
+)
 
-from aiogram_neonpay.ledger.charges import ANNOUNCED, REFUNDED, STUCK, UNMATCHED, reference_of
-from aiogram_neonpay.models import PaymentResult, PaymentStatus
+from aiogram_neonpay.ledger.charges import DELIVERED, STUCK, UNMATCHED, is_refunded, reference_of
+from aiogram_neonpay.models import CURRENCY, PaymentResult, PaymentStatus
 from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.stages import PaymentStage
 
 P = TypeVar("P", bound=PaymentResult)
 
-__all__ = ["buyer_of_refund", "facts_of", "foreign_payment", "payment_of", "user_of"]
+__all__ = [
+    "buyer_of_refund",
+    "facts_of",
+    "facts_of_row",
+    "foreign_payment",
+    "offer_of",
+    "paid_message",
+    "payment_of",
+    "refunded_message",
+    "user_of",
+]
 
 
 def buyer_of_refund(chat: Chat) -> User:
@@ -30,35 +48,104 @@ def buyer_of_refund(chat: Chat) -> User:
 
 
 def user_of(record: dict[str, Any]) -> User:
-    """Return the buyer of a recorded charge; the ledger keeps no names."""
-    return User(id=record["user"], is_bot=False, first_name="")
+    """Return the buyer of a recorded charge; their names are kept until it is delivered."""
+    person: dict[str, Any] = (record.get("carrier") or {}).get("from") or {"first_name": ""}
+    return User(id=record["user"], is_bot=False, **person)
 
 
 def facts_of(
-    message: Message, paid: SuccessfulPayment | RefundedPayment, user_id: int, token: InvoiceToken | None
+    message: Message, paid: SuccessfulPayment | RefundedPayment, user: User, token: InvoiceToken | None
 ) -> dict[str, Any]:
-    """Return what the ledger keeps of a charge. The raw update is not kept: it is large and says nothing more."""
+    """Return what the ledger keeps of a charge.
+
+    ``carrier`` is what the message is made of once more for another attempt. The raw update is not kept: it is large
+    and says nothing more.
+    """
     facts: dict[str, Any] = {
         "charge": paid.telegram_payment_charge_id,
-        "user": user_id,
+        "user": user.id,
         "chat": message.chat.id,
         "amount": paid.total_amount,
         "currency": paid.currency,
         "at": int(message.date.timestamp()),
+        "carrier": {"id": message.message_id, "payload": paid.invoice_payload, "from": _names(user)},
     }
-    if token is None:
-        facts["payload"] = paid.invoice_payload
-        return facts
-    facts["stage"] = token.stage_id
-    facts["invoice"] = token.invoice_id
-    if token.stored:
-        facts["stored"] = True
-    if token.metadata_json:
-        facts["metadata"] = token.metadata
+    facts.update(offer_of(token, paid.total_amount, paid.currency))
     if isinstance(paid, SuccessfulPayment) and paid.is_recurring:
         facts["recurring"] = "first" if paid.is_first_recurring else "again"
         facts["paid_until"] = paid.subscription_expiration_date
     return facts
+
+
+def facts_of_row(row: StarTransaction, partner: TransactionPartnerUser, token: InvoiceToken | None) -> dict[str, Any]:
+    """Return what the ledger keeps of a charge that is known from a row of Telegram's ledger alone."""
+    facts: dict[str, Any] = {
+        "charge": row.id,
+        "user": partner.user.id,
+        "chat": partner.user.id,
+        "amount": row.amount,
+        "currency": CURRENCY,
+        "at": int(row.date.timestamp()),
+        "carrier": {"id": 0, "payload": partner.invoice_payload or "", "from": _names(partner.user)},
+    }
+    return {**facts, **offer_of(token, row.amount, CURRENCY)}
+
+
+def offer_of(token: InvoiceToken | None, amount: int, currency: str) -> dict[str, Any]:
+    """Return what the ledger keeps of the invoice behind a charge, with ``doubt``: why it cannot be what was offered.
+
+    Telegram let nobody pay anything else, so a doubt is news.
+    """
+    if token is None:
+        return {"doubt": "bad_token"}
+    facts: dict[str, Any] = {"stage": token.stage_id, "invoice": token.invoice_id or None}
+    if token.stored:
+        facts["stored"] = True
+    if token.metadata_json:
+        facts["metadata"] = token.metadata
+    if amount != token.amount or currency != CURRENCY:
+        facts["doubt"] = "wrong_amount"
+    return facts
+
+
+def paid_message(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what is special of the message that a recorded payment came with, to be fed once more."""
+    carrier = record.get("carrier") or {}
+    paid = {
+        "currency": record["currency"],
+        "total_amount": record["amount"],
+        "invoice_payload": carrier.get("payload", ""),
+        "telegram_payment_charge_id": record["charge"],
+        "provider_payment_charge_id": "",
+    }
+    if recurring := record.get("recurring"):
+        paid["is_recurring"] = True
+        paid["subscription_expiration_date"] = record.get("paid_until")
+        if recurring == "first":
+            paid["is_first_recurring"] = True
+    return {"message_id": carrier.get("id", 0), "successful_payment": paid}
+
+
+def refunded_message(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what is special of the message that tells of the refund of a recorded charge."""
+    refunded = {
+        "currency": record["currency"],
+        "total_amount": record["amount"],
+        "invoice_payload": (record.get("carrier") or {}).get("payload", ""),
+        "telegram_payment_charge_id": record["charge"],
+    }
+    return {"refunded_payment": refunded}
+
+
+def _names(user: User) -> dict[str, Any]:
+    names = {"first_name": user.first_name}
+    if user.last_name:
+        names["last_name"] = user.last_name
+    if user.username:
+        names["username"] = user.username
+    if user.language_code:
+        names["language_code"] = user.language_code
+    return names
 
 
 def payment_of(
@@ -97,7 +184,8 @@ def payment_of(
         invoice_id=record.get("invoice"),
         is_ours=True,
         attempt=record["attempts"] or 1,
-        recovered=False,
+        delivered=record["state"] == DELIVERED,
+        recovered=record.get("recovered", False),
         is_recurring=recurring is not None,
         is_first_recurring=recurring == "first",
         subscription_expires_at=_moment(record.get("paid_until")),
@@ -122,7 +210,7 @@ def foreign_payment(message: Message, paid: SuccessfulPayment | RefundedPayment,
 
 
 def _status(record: dict[str, Any]) -> PaymentStatus:
-    if record.get("refund") in (REFUNDED, ANNOUNCED):
+    if is_refunded(record):
         return PaymentStatus.REFUNDED
     if record["state"] in (UNMATCHED, STUCK):
         return PaymentStatus.FAILED

@@ -1,8 +1,10 @@
-"""Giving Stars back: asked for in the ledger first, then at Telegram, then announced to the bot's handlers."""
+"""Giving Stars back: asked for in the ledger first, then at Telegram until it confirms, then announced to the bot."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from contextvars import ContextVar
 from typing import Any
 
 from aiogram import Bot
@@ -15,34 +17,58 @@ from aiogram.exceptions import (
 )
 
 from aiogram_neonpay.errors import PaymentNotFoundError, RefundError
+from aiogram_neonpay.events import PaymentStuck
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.ledger.base import RecordKey
-from aiogram_neonpay.ledger.charges import ANNOUNCED, REFUNDED, REQUESTED, is_reference
+from aiogram_neonpay.ledger.charges import (
+    ANNOUNCE_REFUND,
+    DELIVERED,
+    REFUNDED,
+    REQUESTED,
+    SEND_REFUND,
+    STUCK,
+    Claim,
+    is_reference,
+    is_refunded,
+)
 from aiogram_neonpay.models import PaymentResult, PaymentStatus
-from aiogram_neonpay.records import user_of
+from aiogram_neonpay.news import News
+from aiogram_neonpay.records import payment_of, refunded_message, user_of
+from aiogram_neonpay.retries import endless_pause
 from aiogram_neonpay.shop import Shop
 
-__all__ = ["CLAIM", "Refunds"]
+__all__ = ["CLAIM", "Refunds", "delivering"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
 CLAIM = "neonpay_claim"
-"""Key under which the claim of a refund travels with the update that announces it."""
+"""Key under which a claim travels with the update that is fed for it."""
+PATIENCE = 90.0
+"""Seconds that a caller waits for a refund: longer than a lease, so a dead worker does not fail it."""
+TROUBLE = 8
+"""Sends of one refund after which a person is told; it is tried on all the same."""
+
+delivering: ContextVar[RecordKey | None] = ContextVar("neonpay_delivering", default=None)
+"""The charge whose handlers run in this context: they may refund it and must not wait for themselves."""
 
 
 class Refunds:
     """Refunds charges of one shop. One charge has one refund, however often it is asked for."""
 
-    def __init__(self, shop: Shop, feed: Feed) -> None:
+    def __init__(self, shop: Shop, feed: Feed, news: News) -> None:
         self._shop = shop
         self._feed = feed
+        self._news = news
 
-    async def refund(self, bot: Bot, payment_id: str, reason: str | None, user_id: int | None) -> PaymentResult:
+    async def refund(
+        self, bot: Bot, payment_id: str, reason: str | None, user_id: int | None, wait: bool
+    ) -> PaymentResult:
         """Refund a charge in full (Bot API ``refundStarPayment`` knows no partial refunds).
 
-        :return: the payment, REFUNDED, also when it was refunded before.
+        :param wait: for Telegram's word; else the request is recorded, and sent in the background.
+        :return: the payment, REFUNDED, also when it was refunded before; COMPLETED when not waited for.
         :raises PaymentNotFoundError: when the ledger does not know it and no ``user_id`` is given.
-        :raises RefundError: when Telegram refuses or cannot be reached; asking again is safe.
+        :raises RefundError: when Telegram refuses or cannot be reached yet.
         """
         found = await self._shop.charges.find(bot.id, payment_id, user_id)
         if found is None:
@@ -51,42 +77,139 @@ class Refunds:
             await self._ask_telegram(bot, user_id, payment_id)
             return PaymentResult(user_id, 0, status=PaymentStatus.REFUNDED, transaction_id=payment_id, is_ours=False)
         key, record = found
-        if record.get("refund") not in (REFUNDED, ANNOUNCED):
-            record = await self._carry_out(bot, key, reason)
+        if not is_refunded(record):
+            record = await self._request(key, reason)
+            if not wait:
+                self._feed.spawn(self._send_if_free(bot, key), f"the refund of payment {key.name}")
+            elif delivering.get() == key:
+                record = await self._send_from_inside(bot, key, record)
+            else:
+                record = await self._send_and_wait(bot, key)
         return await self._shop.payment(record, key.name)
 
-    def start(self, bot: Bot, reference: str) -> None:
-        """Refund a charge in the background; its request stands in the ledger already."""
-        self._feed.spawn(self.refund(bot, reference, None, None), f"the refund of payment {reference}")
-
-    async def _carry_out(self, bot: Bot, key: RecordKey, reason: str | None) -> dict[str, Any]:
-        charges = self._shop.charges
-
+    async def _request(self, key: RecordKey, reason: str | None) -> dict[str, Any]:
         def request(known: dict[str, Any]) -> dict[str, Any] | None:
             if known.get("refund"):
                 return None
-            return {"refund": REQUESTED, "reason": reason} if reason else {"refund": REQUESTED}
+            return {"refund": REQUESTED, "refund_reason": reason} if reason else {"refund": REQUESTED}
 
-        def withdraw(known: dict[str, Any]) -> dict[str, Any] | None:
-            return {"refund": None} if known.get("refund") == REQUESTED else None
-
-        def confirm(known: dict[str, Any]) -> dict[str, Any] | None:
-            return {"refund": REFUNDED} if known.get("refund") in (None, REQUESTED) else None
-
-        record = await charges.change(key, request)
+        record = await self._shop.charges.change(key, request)
         if record is None:
             raise PaymentNotFoundError(key.name)
+        return record
+
+    async def _send_and_wait(self, bot: Bot, key: RecordKey) -> dict[str, Any]:
+        """Send a requested refund, or wait for who holds the charge: an attempt to deliver it, or another sender."""
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + PATIENCE, 0.02
+        while True:
+            claim = await self._shop.charges.claim(bot.id, key.name, hurry=True)
+            if claim is not None and claim.step == SEND_REFUND:
+                await self.send(bot, claim)
+                self._feed.spawn(self.announce(bot, claim), f"the news of the refund of payment {key.name}")
+                return claim.body
+            if claim is not None and claim.step == ANNOUNCE_REFUND:
+                self._feed.spawn(self.announce(bot, claim), f"the news of the refund of payment {key.name}")
+                return claim.body
+            if claim is not None:  # it was refused to another sender, and the delivery may go on
+                await self._shop.charges.give_back(claim, attempts=claim.body["attempts"] - 1)
+            record = (await self._shop.charges.read(bot.id, [key.name]))[0]
+            if record is None:
+                raise PaymentNotFoundError(key.name)
+            if is_refunded(record):
+                return record
+            if record.get("refund") != REQUESTED:
+                raise RefundError(f"Telegram refused the refund: {record.get('error')}", is_final=True)
+            if loop.time() >= until:
+                raise RefundError("the refund is recorded and will be sent: a delivery of the payment is still running")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+    async def _send_if_free(self, bot: Bot, key: RecordKey) -> None:
+        """Send a requested refund, unless somebody holds the charge: they go on with it."""
+        claim = await self._shop.charges.claim(bot.id, key.name)
+        if claim is not None:
+            await self.go_on(bot, claim)
+
+    async def go_on(self, bot: Bot, claim: Claim) -> None:
+        """Do what is next for a refund: send it, announce it, or both."""
+        if claim.step == SEND_REFUND:
+            try:
+                await self.send(bot, claim)
+            except RefundError as error:
+                if error.is_final:
+                    self._tell_refused(bot, claim)
+                else:
+                    logger.warning("payment %s: %s", claim.key.name, error)
+                return
+        await self.announce(bot, claim)
+
+    async def send(self, bot: Bot, claim: Claim) -> None:
+        """Send a refund that is held, and keep the charge for the news; on failure give it back.
+
+        :raises RefundError: when Telegram refused, or did not confirm; then it will be sent again.
+        """
+        charges, body = self._shop.charges, claim.body
+        try:
+            await self._ask_telegram(bot, body["user"], body["charge"])
+        except RefundError as error:
+            if error.is_final:
+                await charges.settle(claim, **_refused(body, error))
+            else:
+                pause = error.retry_after or endless_pause(body["sends"])
+                trouble = {"trouble": "refund_delayed"} if body["sends"] >= TROUBLE else {}
+                await charges.give_back(claim, delay=pause, error=str(error)[:200], **trouble)
+            raise
+        except BaseException:
+            # Cancelled, most likely. Telegram may have done it: the next try is told so and counts it as done.
+            await charges.give_back(claim)
+            raise
+        await charges.advance(claim, refund=REFUNDED, trouble=None)
+        logger.info("payment %s of %s Stars was refunded", claim.key.name, body["amount"])
+
+    async def _send_from_inside(self, bot: Bot, key: RecordKey, record: dict[str, Any]) -> dict[str, Any]:
+        """Send the refund of a charge from its own handler, which holds it; the news follow when that returned."""
         try:
             await self._ask_telegram(bot, record["user"], record["charge"])
         except RefundError as error:
             if error.is_final:
-                await charges.change(key, withdraw)
+                await self._shop.charges.change(
+                    key, lambda known: {"refund": None} if known.get("refund") == REQUESTED else None
+                )
             raise
-        record = await charges.change(key, confirm) or record
         logger.info("payment %s of %s Stars was refunded", key.name, record["amount"])
-        if self._shop.dispatcher is not None:
-            self._feed.spawn(self._announce(bot, record), f"the news of the refund of payment {key.name}")
-        return record
+        return await self._shop.charges.mark_refunded(key) or record
+
+    async def announce(self, bot: Bot, claim: Claim) -> None:
+        """Let the bot hear of a refund; a process without a dispatcher leaves that to one that has."""
+        dispatcher = self._shop.dispatcher
+        if dispatcher is None:
+            await self._shop.charges.give_back(claim)
+            return
+        body = claim.body
+        at = int(self._shop.clock())
+        await self._feed.event(dispatcher, bot, user_of(body), at, {CLAIM: claim}, **refunded_message(body))
+
+    def _tell_refused(self, bot: Bot, claim: Claim) -> None:
+        body = claim.body
+        logger.error(
+            "payment %s of %s Stars is stuck: Telegram refuses its refund (%s)",
+            claim.key.name,
+            body["amount"],
+            body.get("error"),
+        )
+        stage = self._shop.catalog.known(body.get("stage"))
+        event = payment_of(
+            body,
+            claim.key.name,
+            stage,
+            PaymentStuck,
+            bot=bot,
+            message=None,
+            reason="refund_refused",
+            error=body["error"],
+        )
+        self._news.tell(bot, event, user_of(body))
 
     async def _ask_telegram(self, bot: Bot, user_id: int, charge: str) -> None:
         try:
@@ -96,24 +219,18 @@ class Refunds:
                 f"the refund waits: Telegram asks to try again in {error.retry_after} s", retry_after=error.retry_after
             ) from error
         except (TelegramNetworkError, TelegramServerError, ClientDecodeError) as error:
-            raise RefundError("the refund may not have reached Telegram: ask again, it is done once at most") from error
+            raise RefundError(
+                "Telegram has not confirmed the refund: it is recorded and sent again until it does"
+            ) from error
         except TelegramAPIError as error:
             # The money is back, whoever sent it: that is what was asked for.
             if "CHARGE_ALREADY_REFUNDED" not in error.message:
                 raise RefundError(f"Telegram refused the refund: {error.message}", is_final=True) from error
 
-    async def _announce(self, bot: Bot, record: dict[str, Any]) -> None:
-        """Let the bot hear of a refund; Telegram's own message may tell it first, or again."""
-        dispatcher = self._shop.dispatcher
-        claim = await self._shop.charges.claim_refund(bot.id, record)
-        if claim is None or dispatcher is None:
-            return
-        refunded = {
-            "currency": record["currency"],
-            "total_amount": record["amount"],
-            "invoice_payload": "",
-            "telegram_payment_charge_id": record["charge"],
-        }
-        await self._feed.event(
-            dispatcher, bot, user_of(record), int(self._shop.clock()), {CLAIM: claim}, refunded_payment=refunded
-        )
+
+def _refused(body: dict[str, Any], error: RefundError) -> dict[str, Any]:
+    """Return what becomes of a charge whose refund Telegram refuses."""
+    if body["state"] == DELIVERED:
+        # Nothing is owed to the buyer; whoever asked is told.
+        return {"refund": None, "error": str(error)[:200]}
+    return {"refund": None, "state": STUCK, "reason": "refund_refused", "error": str(error)[:200]}

@@ -11,7 +11,14 @@ from aiogram.dispatcher.event.handler import HandlerObject
 from aiogram.dispatcher.event.telegram import TelegramEventObserver
 from aiogram.types import TelegramObject
 
-from aiogram_neonpay.events import AnyEvent, CheckoutDeclined, PaymentCompleted, PaymentRefunded, PaymentUnmatched
+from aiogram_neonpay.events import (
+    AnyEvent,
+    CheckoutDeclined,
+    PaymentCompleted,
+    PaymentRefunded,
+    PaymentStuck,
+    PaymentUnmatched,
+)
 from aiogram_neonpay.observers import CheckObserver, ListenerObserver, PaymentObserver
 
 __all__ = ["AskForUpdates", "PaymentRouter", "payment_routers", "watch_root"]
@@ -26,6 +33,7 @@ class PaymentRouter(Router):
     :ivar refunded: handlers of :class:`PaymentRefunded`.
     :ivar declined: handlers of :class:`CheckoutDeclined`.
     :ivar unmatched: handlers of :class:`PaymentUnmatched`.
+    :ivar stuck: handlers of :class:`PaymentStuck`.
     :ivar on_payment: listeners of :class:`PaymentResult`.
     :ivar check: validators of :class:`Checkout`.
     """
@@ -36,6 +44,7 @@ class PaymentRouter(Router):
         self.refunded = PaymentObserver(self, "refunded")
         self.declined = PaymentObserver(self, "declined")
         self.unmatched = PaymentObserver(self, "unmatched")
+        self.stuck = PaymentObserver(self, "stuck")
         self.on_payment = ListenerObserver(self, "on_payment")
         self.check = CheckObserver(self, "check")
         self.payment_observers: dict[type[AnyEvent], PaymentObserver] = {
@@ -43,6 +52,7 @@ class PaymentRouter(Router):
             PaymentRefunded: self.refunded,
             CheckoutDeclined: self.declined,
             PaymentUnmatched: self.unmatched,
+            PaymentStuck: self.stuck,
         }
 
     async def propagate_event(self, update_type: str, event: TelegramObject, **kwargs: Any) -> Any:

@@ -15,18 +15,22 @@ from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
-from aiogram_neonpay.models import PaymentResult
-from aiogram_neonpay.payload import Signer
+from aiogram_neonpay.ledger.readings import Readings
+from aiogram_neonpay.models import LegacyInvoice, PaymentResult
+from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
 from aiogram_neonpay.records import payment_of
-from aiogram_neonpay.stages import Catalog, PaymentStage
+from aiogram_neonpay.stages import Catalog, PaymentStage, check_stage_id
 from aiogram_neonpay.texts import Texts
 
-__all__ = ["Clock", "Shop"]
+__all__ = ["Clock", "Legacy", "Shop"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
 Clock = Callable[[], float]
 """Gives the present as Unix seconds."""
+
+Legacy = Callable[[str, int], LegacyInvoice | None]
+"""Tells from the payload and the amount of an invoice that is not ours what it was for."""
 
 MIN_SECRET = 16
 """Characters. A shorter secret could be guessed, and with it invoices forged."""
@@ -50,6 +54,7 @@ class Shop:
         previous_secrets: Sequence[str] = (),
         clock: Clock | None = None,
         texts: Mapping[str, Mapping[str, str]] | None = None,
+        legacy: Legacy | None = None,
     ) -> None:
         if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
             raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
@@ -60,9 +65,13 @@ class Shop:
             raise ConfigurationError(f"storage must be an aiogram BaseStorage, not {type(storage).__name__}")
         if clock is not None and not callable(clock):
             raise ConfigurationError(f"clock must be a function that returns Unix seconds, not {type(clock).__name__}")
+        if legacy is not None and not callable(legacy):
+            raise ConfigurationError(f"legacy must be a function, not {type(legacy).__name__}")
         self.catalog = catalog
+        self.legacy = legacy
         self.texts = Texts(texts)
         self.clock: Clock = clock or time.time
+        self._own_clock = clock
         self.dispatcher: Dispatcher | None = None
         self._storage = storage
         self._secret = secret
@@ -75,6 +84,7 @@ class Shop:
         self._engine: LedgerEngine | None = None
         self._charges: Charges | None = None
         self._invoices: StoredInvoices | None = None
+        self._readings: Readings | None = None
         if bot is not None:
             self.meet(bot)
 
@@ -87,6 +97,11 @@ class Shop:
         self._bots[bot.id] = bot
         # With one bot known, nothing must say which is meant, and updates need no context of their own.
         self.only_bot = bot if len(self._bots) == 1 else None
+
+    @property
+    def bots(self) -> list[Bot]:
+        """The bots that this process acts for."""
+        return list(self._bots.values())
 
     def take_in_hand(self, bot: Bot) -> Token[Bot | None]:
         """Make a bot the one that calls in this context act for, until it is put down."""
@@ -140,6 +155,27 @@ class Shop:
             known = self._signers[bot.id] = (bot.token, signer)
         return known[1]
 
+    def read_payload(self, bot: Bot, payload: str, amount: int) -> tuple[bool, InvoiceToken | None]:
+        """Return whether an invoice is ours, made by this plugin or adopted, and what it says if it is genuine."""
+        if looks_ours(payload):
+            return True, self.signer(bot).verify(payload)
+        if self.legacy is None:
+            return False, None
+        try:
+            adopted = self.legacy(payload, amount)
+            if adopted is None:
+                return False, None
+            if not isinstance(adopted, LegacyInvoice):
+                raise ConfigurationError(f"legacy must return a LegacyInvoice or None, not {type(adopted).__name__}")
+            stage_id = check_stage_id(adopted.stage_id)
+            return True, InvoiceToken(
+                "", 0, stage_id, amount, metadata_json=dump_metadata(dict(adopted.metadata or {}))
+            )
+        except Exception:
+            # As before the plugin came: the bot's own handlers get it.
+            logger.exception("legacy= failed for an invoice; it is left to the bot")
+            return False, None
+
     # The ledger
 
     async def stage_of(self, record: dict[str, Any]) -> PaymentStage | None:
@@ -165,7 +201,7 @@ class Shop:
                 self.require_installed()
                 assert self.dispatcher is not None
                 storage = self.dispatcher.storage
-            self._engine = open_engine(storage)
+            self._engine = open_engine(storage, self._own_clock)
         return self._engine
 
     @property
@@ -177,7 +213,7 @@ class Shop:
     def charges(self) -> Charges:
         """The charges in the ledger."""
         if self._charges is None:
-            self._charges = Charges(self.engine)
+            self._charges = Charges(self.engine, self.clock)
         return self._charges
 
     @property
@@ -186,6 +222,13 @@ class Shop:
         if self._invoices is None:
             self._invoices = StoredInvoices(self.engine)
         return self._invoices
+
+    @property
+    def readings(self) -> Readings:
+        """How far Telegram's own ledger was read."""
+        if self._readings is None:
+            self._readings = Readings(self.engine)
+        return self._readings
 
 
 def _is_text(value: object) -> bool:

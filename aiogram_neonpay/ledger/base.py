@@ -20,6 +20,7 @@ __all__ = [
     "LedgerEngine",
     "RecordKey",
     "Row",
+    "Tally",
     "Write",
     "change_record",
     "new_nonce",
@@ -75,6 +76,17 @@ class Row(NamedTuple):
     due_in: float | None = None
 
 
+class Tally(NamedTuple):
+    """Counters to add to in the same step.
+
+    :ivar bucket: what they are kept under, such as a day.
+    :ivar counts: what is added to which counter.
+    """
+
+    bucket: str
+    counts: dict[str, int]
+
+
 class Write(NamedTuple):
     """One atomic change of one record.
 
@@ -85,6 +97,7 @@ class Write(NamedTuple):
     :ivar owner: the buyer in whose history a new charge is listed, under ``recorded_at`` (Unix seconds).
     :ivar ttl: seconds after which the record may be forgotten; ``None`` keeps it for ever.
     :ivar keep_ttl: leave that moment as it is.
+    :ivar tally: counters to add to, kept with the charge's partition.
     """
 
     key: RecordKey
@@ -97,6 +110,7 @@ class Write(NamedTuple):
     recorded_at: float = 0.0
     ttl: float | None = None
     keep_ttl: bool = False
+    tally: Tally | None = None
 
 
 class LedgerEngine(Protocol):
@@ -104,6 +118,8 @@ class LedgerEngine(Protocol):
 
     durable: bool
     """Whether records outlive the process."""
+    shared: bool
+    """Whether several processes may use the storage at once."""
 
     async def write(self, change: Write) -> Row | None:
         """Apply a change atomically and return ``None``, or return the row that stands in its way.
@@ -115,7 +131,22 @@ class LedgerEngine(Protocol):
         ...
 
     async def read(self, keys: Sequence[RecordKey]) -> list[Row | None]:
-        """Return the rows under the keys, in order, in one round trip where the storage can."""
+        """Return the rows under the keys, in order, in one round trip where the storage can.
+
+        Their time of attention need not be told; :meth:`peek` tells it.
+        """
+        ...
+
+    async def peek(self, key: RecordKey) -> Row | None:
+        """Return the row under a key with the time of its next attention."""
+        ...
+
+    async def due(self, bot_id: int, *, limit: int) -> list[str]:
+        """Return names of charges whose time of attention has come, the longest overdue first."""
+        ...
+
+    async def tallies(self, bot_id: int, buckets: Sequence[str]) -> list[dict[str, int]]:
+        """Return the counters under each bucket, in order, added up over all partitions."""
         ...
 
     async def history(self, bot_id: int, owner: int, *, limit: int, offset: int) -> list[str]:
@@ -131,22 +162,22 @@ async def change_record(
     engine: LedgerEngine,
     key: RecordKey,
     change: Callable[[dict[str, Any]], dict[str, Any] | None],
-    written: Callable[[Write], Write],
+    written: Callable[[Write, Row], Write],
 ) -> dict[str, Any] | None:
     """Change a record atomically, on top of whatever others make of it meanwhile.
 
     :param change: gives the fields to change, or ``None`` to leave the record alone.
-    :param written: completes the write.
+    :param written: completes the write, given what it replaces.
     :return: the record after the change, or ``None`` if there is none.
     """
-    row = (await engine.read([key]))[0]
+    row = await engine.peek(key)
     while row is not None and row.body:
         known = row.body
         fields = change(known)
         if fields is None:
             return known
         body = {**known, **fields, "v": known["v"] + 1, "n": new_nonce()}
-        row = await engine.write(written(Write(key, body, known["v"])))
+        row = await engine.write(written(Write(key, body, known["v"]), row))
         if row is None:
             return body
     return None

@@ -1,20 +1,20 @@
-"""The rules of a charge: recorded once, claimed by one worker at a time, settled by the worker that holds it.
+"""The rules of a charge: recorded once, held by one worker at a time, moved on by the worker that holds it.
 
 A charge is ``paid`` until what was meant to hear it has returned (``delivered``), a handler has refused it
-(``rejected``), or it waits for a person: nothing can hear it (``unmatched``) or nobody can be told (``stuck``).
+(``rejected``), or it waits for a person: nothing can hear it (``unmatched``) or every attempt has failed (``stuck``).
 
 A refund has a life beside that: ``requested`` by the bot, ``refunded`` once Telegram says so, ``announced`` when the
-handlers of the refund have returned.
+handlers of the refund have returned. What is to be done next follows from the two alone: :func:`next_step`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime, timezone
+from typing import Any, Literal
 
 from aiogram_neonpay.errors import LedgerError
 from aiogram_neonpay.ledger.base import (
@@ -22,13 +22,16 @@ from aiogram_neonpay.ledger.base import (
     PARTITIONS,
     LedgerEngine,
     RecordKey,
+    Row,
+    Tally,
     Write,
     change_record,
     new_nonce,
     partition_of,
 )
+from aiogram_neonpay.ledger.leases import Claim, Leases
 
-__all__ = ["LEASE", "Charges", "Claim", "is_reference", "reference_of"]
+__all__ = ["LEASE", "Charges", "Claim", "is_reference", "is_refunded", "next_step", "reference_of"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
@@ -37,6 +40,13 @@ LEASE = 60.0
 
 PAID, DELIVERED, UNMATCHED, STUCK, REJECTED = "paid", "delivered", "unmatched", "stuck", "rejected"
 REQUESTED, REFUNDED, ANNOUNCED = "requested", "refunded", "announced"
+
+Step = Literal["deliver", "send_refund", "announce_refund"]
+DELIVER: Step = "deliver"
+SEND_REFUND: Step = "send_refund"
+ANNOUNCE_REFUND: Step = "announce_refund"
+COUNTERS: dict[Step, str] = {DELIVER: "attempts", SEND_REFUND: "sends", ANNOUNCE_REFUND: "tells"}
+"""Where the tries of each step are counted."""
 
 
 def reference_of(charge: str, buyer: int) -> str:
@@ -49,161 +59,214 @@ def is_reference(text: str) -> bool:
     return len(text) == 17 and all(digit in "0123456789abcdef" for digit in text)
 
 
-def _deliver_again(known: dict[str, Any], held: bool) -> dict[str, Any] | None:
-    if held or known["state"] != PAID or known.get("refund"):
-        return None
-    return {"attempts": known["attempts"] + 1}
+def is_refunded(body: dict[str, Any]) -> bool:
+    """Whether the Stars of a charge went back."""
+    return body.get("refund") in (REFUNDED, ANNOUNCED)
+
+
+def next_step(body: dict[str, Any]) -> Step | None:
+    """Return what is to be done with a charge next, or ``None``: nothing, or nothing without a person."""
+    refund = body.get("refund")
+    if refund == REQUESTED:
+        return SEND_REFUND
+    if refund == REFUNDED:
+        return ANNOUNCE_REFUND
+    return DELIVER if refund is None and body["state"] == PAID else None
+
+
+def day_of(moment: float) -> str:
+    """Return the day under which a moment is counted: UTC, as ``2026-11-23``."""
+    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d")
 
 
 def _waits(body: dict[str, Any]) -> bool:
-    refund = body.get("refund")
-    if refund in (REFUNDED, ANNOUNCED):
-        return False
-    # A refund that was asked for and not confirmed is somebody's business until it is.
-    return refund == REQUESTED or body["state"] in (UNMATCHED, STUCK, REJECTED)
+    """Whether a charge is a person's business."""
+    if body.get("refund") in (REFUNDED, ANNOUNCED):
+        return bool(body.get("trouble"))
+    return body["state"] in (UNMATCHED, STUCK) or bool(body.get("trouble"))
 
 
 def _digest(charge: str) -> str:
     return hashlib.sha256(charge.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-@dataclass(eq=False, slots=True)
-class Claim:
-    """The right to act on one charge until it is settled or given back.
-
-    :ivar holder: the field of the record that names who acts: one for deliveries, one for refunds, because a refund
-        that comes during a delivery must neither wait for it nor undo what it settles.
-    :ivar id: this worker's value in that field; it is the fence.
-    :ivar body: the record as this worker last saw it.
-    :ivar notes: fields to write with whatever is written next.
-    :ivar lost: whether another worker took the charge over; then nothing can be settled with this claim.
-    :ivar renewing: keeps a renewal and the end apart, for a claim held so long that there was one.
-    """
-
-    key: RecordKey
-    holder: str
-    id: str
-    body: dict[str, Any]
-    notes: dict[str, Any] = field(default_factory=dict)
-    lost: bool = False
-    renewing: asyncio.Lock | None = None
-
-
 class Charges:
     """Claims and settles the charges of all bots of one storage.
 
     :param lease: seconds for which a claim holds unless it is renewed.
+    :param clock: gives the present as Unix seconds; says on which day a refund is counted.
+    :ivar awaits_schedule: whether a worker of this process makes the next attempts, so that an update which Telegram
+        repeats after a failed one need not. Without a worker it is all there is.
     """
 
-    def __init__(self, engine: LedgerEngine, *, lease: float = LEASE) -> None:
+    def __init__(self, engine: LedgerEngine, clock: Callable[[], float] = time.time, *, lease: float = LEASE) -> None:
         self._engine = engine
-        self._lease = lease
-        self._held: set[Claim] = set()
-        self._renewal: asyncio.TimerHandle | None = None
-        self._renewing: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._clock = clock
+        self.leases = Leases(lease, lambda claim: self._write_held(claim, {}, due_in=lease))
+        self.awaits_schedule = False
 
-    def claim_delivery(self, bot_id: int, facts: dict[str, Any]) -> Awaitable[Claim | None]:
+    # Taking a charge
+
+    async def claim_delivery(self, bot_id: int, facts: dict[str, Any]) -> Claim | None:
         """Record a charge, if it is new, and take the right to deliver it.
 
         :param facts: what is known of the charge: ``charge``, ``user``, ``at`` and whatever a payment is made of.
-        :return: ``None`` when it is settled already or another worker holds it.
+        :return: ``None`` when there is nothing to deliver, or somebody else delivers it.
         :raises Exception: whatever the storage raises; then nothing may be delivered.
         """
-
-        return self._claim(bot_id, "deliverer", {**facts, "state": PAID, "attempts": 1}, _deliver_again)
+        key, nonce = self._key(bot_id, facts), new_nonce()
+        body = {**facts, "state": PAID, "attempts": 1, "holder": nonce, "free": False, "v": 1, "n": nonce}
+        row = await self._create(key, body, self.leases.seconds)
+        if row is None:
+            return self._claimed(key, nonce, body, DELIVER)
+        return await self._take(key, row, nonce, DELIVER, hurry=not self.awaits_schedule)
 
     async def claim_refund(self, bot_id: int, facts: dict[str, Any]) -> Claim | None:
         """Record that a charge was refunded and take the right to announce it.
 
         A refund known before the payment's own update settles the charge: it is never delivered.
 
-        :return: ``None`` when it was announced already or another worker is announcing it.
+        :return: ``None`` when it was announced already, or somebody holds the charge: they go on with the news.
         """
+        key, nonce = self._key(bot_id, facts), new_nonce()
+        body = {**facts, "state": PAID, "attempts": 0, "refund": REFUNDED, "tells": 1, "holder": nonce, "free": False}
+        row = await self._create(key, {**body, "v": 1, "n": nonce}, self.leases.seconds)
+        if row is None:
+            return self._claimed(key, nonce, {**body, "v": 1, "n": nonce}, ANNOUNCE_REFUND)
+        await self.mark_refunded(key)
+        row = await self._engine.peek(key)
+        return await self._take(key, row, nonce, ANNOUNCE_REFUND, hurry=not self.awaits_schedule)
 
-        def again(known: dict[str, Any], held: bool) -> dict[str, Any] | None:
-            refund = known.get("refund")
-            # Without an announcer the lease is the deliverer's: the bot itself refunds what it is delivering.
-            if refund == ANNOUNCED or (held and refund == REFUNDED and "announcer" in known):
-                return None
-            return {"refund": REFUNDED}
+    async def note(self, bot_id: int, facts: dict[str, Any]) -> bool:
+        """Record a charge for a worker to deliver; ``False`` when it was known."""
+        key, nonce = self._key(bot_id, facts), new_nonce()
+        return (
+            await self._create(key, {**facts, "state": PAID, "attempts": 0, "free": True, "v": 1, "n": nonce}, 0.0)
+            is None
+        )
 
-        body = {**facts, "state": PAID, "attempts": 0, "refund": REFUNDED}
-        return await self._claim(bot_id, "announcer", body, again)
+    async def note_refund(self, bot_id: int, facts: dict[str, Any]) -> bool:
+        """Record that a charge was refunded, for a worker to announce; ``False`` when that was known."""
+        key, nonce = self._key(bot_id, facts), new_nonce()
+        body = {**facts, "state": PAID, "attempts": 0, "refund": REFUNDED, "free": True, "v": 1, "n": nonce}
+        if await self._create(key, body, 0.0) is None:
+            return True
+        before = (await self._engine.read([key]))[0]
+        await self.mark_refunded(key)
+        return before is None or not is_refunded(before.body)
 
-    async def _claim(
-        self,
-        bot_id: int,
-        holder: str,
-        body: dict[str, Any],
-        again: Callable[[dict[str, Any], bool], dict[str, Any] | None],
+    async def claim(self, bot_id: int, name: str, *, hurry: bool = False) -> Claim | None:
+        """Take a recorded charge to do its next step; ``None`` when there is none or somebody holds it.
+
+        :param hurry: do not wait for the time that was set for it.
+        """
+        key = RecordKey(bot_id, CHARGE, name)
+        return await self._take(key, await self._engine.peek(key), new_nonce(), None, hurry=hurry)
+
+    async def _create(self, key: RecordKey, body: dict[str, Any], due_in: float) -> Row | None:
+        counts = {f"{body.get('stage') or ''}:{name}": number for name, number in _sale(body).items()}
+        tally = Tally(day_of(body["at"]), counts)
+        write = Write(key, body, 0, due_in=due_in, owner=body["user"], recorded_at=float(body["at"]), tally=tally)
+        row = await self._engine.write(write)
+        while row is not None and not row.body:  # it vanished between two looks
+            row = await self._engine.write(write)
+        if row is not None and row.body["charge"] != body["charge"]:
+            raise LedgerError(f"two charges share the reference {key.name}: refund one of them by hand")
+        return row
+
+    async def _take(
+        self, key: RecordKey, row: Row | None, nonce: str, wanted: Step | None, *, hurry: bool
     ) -> Claim | None:
-        nonce = new_nonce()
-        key = RecordKey(bot_id, CHARGE, reference_of(body["charge"], body["user"]))
-        body = {**body, holder: nonce, "v": 1, "n": nonce}
-        create = Write(key, body, 0, due_in=self._lease, owner=body["user"], recorded_at=float(body["at"]))
-        row = await self._engine.write(create)
-        while row is not None:
+        """Take a charge that is free, for one step or for whatever is next."""
+        while row is not None and row.body:
             known = row.body
-            if not known:
-                body = create.body
-                row = await self._engine.write(create)
-                continue
-            if known["charge"] != body["charge"]:
-                raise LedgerError(f"two charges share the reference {key.name}: refund one of them by hand")
-            if known.get(holder) == nonce:
+            step = next_step(known)
+            if known.get("holder") == nonce and step is not None:
                 # Our own claim: its reply was lost, the client sent it again, and others changed the record between.
-                body = known
-                break
-            changes = again(known, row.due_in is not None and row.due_in > 0)
-            if changes is None:
+                return self._claimed(key, nonce, known, step)
+            pending = row.due_in is not None and row.due_in > 0
+            if step is None or (wanted is not None and step != wanted) or self.leases.holds(key):
                 return None
-            body = {**known, **changes, holder: nonce, "v": known["v"] + 1, "n": nonce}
-            row = await self._engine.write(Write(key, body, known["v"], due_in=self._lease))
-        claim = Claim(key, holder, nonce, body)
-        self._hold(claim)
+            if pending and (not known["free"] or not hurry):
+                return None
+            tries = {COUNTERS[step]: known.get(COUNTERS[step], 0) + 1}
+            body = {**known, **tries, "holder": nonce, "free": False, "v": known["v"] + 1, "n": nonce}
+            row = await self._engine.write(
+                Write(key, body, known["v"], due_in=self.leases.seconds, waiting=_waits(body))
+            )
+            if row is None:
+                return self._claimed(key, nonce, body, step)
+        return None
+
+    def _claimed(self, key: RecordKey, nonce: str, body: dict[str, Any], step: Step) -> Claim:
+        claim = Claim(key, nonce, body, step)
+        self.leases.hold(claim)
         return claim
 
-    def settle(self, claim: Claim, **changes: Any) -> Awaitable[bool]:
-        """Write the end of an attempt and let go of the charge.
+    @staticmethod
+    def _key(bot_id: int, facts: dict[str, Any]) -> RecordKey:
+        return RecordKey(bot_id, CHARGE, reference_of(facts["charge"], facts["user"]))
 
-        :param changes: fields of the record; ``state="unmatched"`` makes it wait for a person.
+    # Moving it on
+
+    async def settle(self, claim: Claim, **changes: Any) -> bool:
+        """Write the end of a step and let go of the charge; whatever is next may be done at once.
+
+        :param changes: fields of the record.
         :return: ``False`` when another worker took the charge over meanwhile: its outcome counts, not this one.
         """
-        return self._let_go(claim, changes, due_in=None)
+        return await self._let_go(claim, changes, 0.0)
 
-    def give_back(self, claim: Claim, **changes: Any) -> Awaitable[bool]:
-        """Write a failed attempt and let go of the charge, free to be claimed at once."""
-        return self._let_go(claim, changes, due_in=0.0)
+    async def give_back(self, claim: Claim, *, delay: float = 0.0, **changes: Any) -> bool:
+        """Write a failed try and let go of the charge.
 
-    def _let_go(self, claim: Claim, changes: dict[str, Any], *, due_in: float | None) -> Awaitable[bool]:
-        self._held.discard(claim)
+        :param delay: seconds until the next try. A refund that was asked for meanwhile does not wait.
+        """
+        return await self._let_go(claim, changes, delay)
+
+    async def _let_go(self, claim: Claim, changes: dict[str, Any], delay: float) -> bool:
+        self.leases.let_go(claim)
+        changes["free"] = True  # the holder stays named, so that a repeated command is recognised
         if claim.renewing is None:
-            return self._write_held(claim, changes, due_in=due_in)
-        return self._write_after_renewal(claim.renewing, claim, changes, due_in=due_in)
+            return await self._write_held(claim, changes, due_in=delay)
+        async with claim.renewing:
+            return await self._write_held(claim, changes, due_in=delay)
 
-    async def _write_after_renewal(
-        self, renewing: asyncio.Lock, claim: Claim, changes: dict[str, Any], *, due_in: float | None
-    ) -> bool:
-        async with renewing:
-            return await self._write_held(claim, changes, due_in=due_in)
+    async def advance(self, claim: Claim, **changes: Any) -> bool:
+        """Write the end of a step and keep the charge, to do the next step at once."""
+        written = await self._write_held(claim, changes, due_in=self.leases.seconds)
+        claim.step = next_step(claim.body) or claim.step
+        return written
 
-    async def _write_held(self, claim: Claim, changes: dict[str, Any], *, due_in: float | None) -> bool:
+    async def _write_held(self, claim: Claim, changes: dict[str, Any], *, due_in: float) -> bool:
         """Write while the claim is ours, on top of what others noted in the record meanwhile."""
         while not claim.lost:
             known = claim.body
             body = {**known, **claim.notes, **changes, "v": known["v"] + 1, "n": new_nonce()}
-            # While a refund is being announced the time of attention is the announcer's lease.
-            keep = claim.holder == "deliverer" and body.get("refund") == REFUNDED
-            write = Write(claim.key, body, known["v"], due_in=due_in, keep_due=keep, waiting=_waits(body))
-            row = await self._engine.write(write)
+            if is_refunded(known) and not is_refunded(body):
+                body["refund"] = known["refund"]  # what Telegram did counts, not what was asked for
+            row = await self._engine.write(self._moved(claim.key, known, body, due_in, claim.step))
             if row is None:
                 claim.body = body
                 return True
-            claim.lost = row.body.get(claim.holder) != claim.id
+            claim.lost = row.body.get("holder") != claim.id
             claim.body = row.body
         logger.warning("charge %s: another worker took it over; its outcome counts", claim.key.name)
         return False
+
+    def _moved(self, key: RecordKey, known: dict[str, Any], body: dict[str, Any], due_in: float, step: str) -> Write:
+        """Return the write of a record that was moved on, with the time of whatever is next."""
+        following = next_step(body)
+        due: float | None = due_in
+        if body["free"]:
+            due = None if following is None else due_in if following == step else 0.0
+        return Write(key, body, known["v"], due_in=due, waiting=_waits(body), tally=self._tally_of_refund(known, body))
+
+    def _tally_of_refund(self, known: dict[str, Any], body: dict[str, Any]) -> Tally | None:
+        if is_refunded(known) or not is_refunded(body):
+            return None
+        stage = body.get("stage") or ""
+        return Tally(day_of(self._clock()), {f"{stage}:refunds": 1, f"{stage}:returned": body["amount"]})
 
     async def change(
         self, key: RecordKey, change: Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -213,9 +276,23 @@ class Charges:
         :param change: gives the fields to change, or ``None`` to leave the record alone.
         :return: the record after the change, or ``None`` if there is none.
         """
-        return await change_record(
-            self._engine, key, change, lambda write: write._replace(keep_due=True, waiting=_waits(write.body))
-        )
+
+        def written(write: Write, row: Row) -> Write:
+            if not write.body["free"] and row.due_in is not None and row.due_in > 0:
+                # Whoever holds it sees the change when they let go, and goes on with what is next.
+                tally = self._tally_of_refund(row.body, write.body)
+                return write._replace(keep_due=True, waiting=_waits(write.body), tally=tally)
+            # A holder that let its lease run out is not to come back over this.
+            fenced = {} if write.body["free"] else {"holder": None, "free": True}
+            return self._moved(key, row.body, {**write.body, **fenced}, 0.0, "")
+
+        return await change_record(self._engine, key, change, written)
+
+    async def mark_refunded(self, key: RecordKey) -> dict[str, Any] | None:
+        """Note what Telegram did, whoever holds the charge."""
+        return await self.change(key, lambda known: None if is_refunded(known) else {"refund": REFUNDED})
+
+    # Reading
 
     async def find(
         self, bot_id: int, payment_id: str, user_id: int | None = None
@@ -240,53 +317,35 @@ class Charges:
                 return key, row.body
         return None
 
+    async def read(self, bot_id: int, names: list[str]) -> list[dict[str, Any] | None]:
+        """Return the records under the references, in order."""
+        rows = await self._engine.read([RecordKey(bot_id, CHARGE, name) for name in names]) if names else []
+        return [None if row is None else row.body for row in rows]
+
     async def history(self, bot_id: int, user_id: int, *, limit: int, offset: int) -> list[dict[str, Any]]:
         """Return records of a buyer's charges, newest first."""
         names = await self._engine.history(bot_id, user_id, limit=limit, offset=offset)
-        return await self._read(bot_id, names)
+        return [body for body in await self.read(bot_id, names) if body is not None]
 
     async def waiting(self, bot_id: int, *, limit: int) -> list[dict[str, Any]]:
         """Return records that wait for a person, oldest first."""
-        return await self._read(bot_id, await self._engine.waiting(bot_id, limit=limit))
+        names = await self._engine.waiting(bot_id, limit=limit)
+        return [body for body in await self.read(bot_id, names) if body is not None]
 
-    async def _read(self, bot_id: int, names: list[str]) -> list[dict[str, Any]]:
-        if not names:
-            return []
-        rows = await self._engine.read([RecordKey(bot_id, CHARGE, name) for name in names])
-        return [row.body for row in rows if row is not None]
+    def due(self, bot_id: int, *, limit: int) -> Awaitable[list[str]]:
+        """Return references of charges whose next step may be done."""
+        return self._engine.due(bot_id, limit=limit)
 
-    def _hold(self, claim: Claim) -> None:
-        self._held.add(claim)
-        loop = asyncio.get_running_loop()
-        if self._renewal is None or self._loop is not loop:
-            # One timer for the worker, armed only while it holds charges. A dispatcher may outlive an event loop.
-            self._loop = loop
-            self._renewal = loop.call_later(self._lease / 3, self._start_renewing)
+    def tallies(self, bot_id: int, days: list[str]) -> Awaitable[list[dict[str, int]]]:
+        """Return what was sold and refunded on each day: ``<stage>:count``, ``:stars``, ``:refunds``, ``:returned``."""
+        return self._engine.tallies(bot_id, days)
 
-    def _start_renewing(self) -> None:
-        self._renewal = None
-        if self._held:
-            self._renewing = asyncio.get_running_loop().create_task(self._renew())
+    async def drain(self, seconds: float) -> None:
+        """Wait for those who hold charges of this worker, then stop renewing."""
+        await self.leases.drain(seconds)
+        self.leases.close()
 
-    async def _renew(self) -> None:
-        for claim in list(self._held):
-            claim.renewing = claim.renewing or asyncio.Lock()
-            async with claim.renewing:
-                if claim not in self._held:
-                    continue
-                try:
-                    if not await self._write_held(claim, {}, due_in=self._lease):
-                        self._held.discard(claim)
-                except Exception:
-                    logger.warning("charge %s: its lease could not be renewed", claim.key.name, exc_info=True)
-        if self._held and self._renewal is None:
-            self._renewal = asyncio.get_running_loop().call_later(self._lease / 3, self._start_renewing)
 
-    def close(self) -> None:
-        """Stop renewing; what is still held is free when its lease ends."""
-        if self._renewal is not None:
-            self._renewal.cancel()
-            self._renewal = None
-        if self._renewing is not None:
-            self._renewing.cancel()
-            self._renewing = None
+def _sale(body: dict[str, Any]) -> dict[str, int]:
+    sold = {"count": 1, "stars": body["amount"]}
+    return {**sold, "refunds": 1, "returned": body["amount"]} if is_refunded(body) else sold

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -16,7 +16,7 @@ from aiogram.fsm.storage.base import BaseStorage, StorageKey
 from aiogram.fsm.storage.memory import MemoryStorage
 
 from aiogram_neonpay.errors import ConfigurationError, LedgerError
-from aiogram_neonpay.ledger.base import RecordKey, Row, Write, storage_key
+from aiogram_neonpay.ledger.base import CHARGE, RecordKey, Row, Tally, Write, storage_key
 
 __all__ = ["CHUNK", "FSMEngine", "changed", "chunk_key", "index_key"]
 
@@ -32,8 +32,11 @@ _locks_of: WeakKeyDictionary[BaseStorage, _Locks] = WeakKeyDictionary()
 class FSMEngine:
     """The generic engine. See :class:`~aiogram_neonpay.ledger.base.LedgerEngine`."""
 
-    def __init__(self, storage: BaseStorage) -> None:
+    shared = False
+
+    def __init__(self, storage: BaseStorage, clock: Callable[[], float] = time.time) -> None:
         self._storage = storage
+        self._clock = clock
         self.durable = not isinstance(storage, MemoryStorage)
         self._locks = _locks_of.setdefault(storage, _Locks())
 
@@ -84,7 +87,7 @@ class FSMEngine:
         key = storage_key(change.key)
         async with self._lock(key):
             current = await self._load(key)
-            body = changed(current, change, time.time())
+            body = changed(current, change, self._clock())
             if body is None or isinstance(body, Row):
                 return body
             # Indexes first: a name that leads nowhere is skipped by readers, a record that is not listed is lost.
@@ -92,20 +95,38 @@ class FSMEngine:
                 await self._append(index_key(change.key.bot_id, change.owner, "hist"), change.key.name)
             if change.waiting:
                 await self._set_waiting(change.key, True)
+            if "due" in body and change.key.kind == CHARGE:
+                await self._set_due(change.key, body["due"])
             await self._storage.set_data(key, body)
             if current.get("waits") and not change.waiting:
                 await self._set_waiting(change.key, False)
+            if "due" in current and "due" not in body and change.key.kind == CHARGE:
+                await self._set_due(change.key, None)
+            if change.tally is not None:
+                await self._count(change.key.bot_id, change.tally)
         return None
 
     async def read(self, keys: Sequence[RecordKey]) -> list[Row | None]:
         """See :meth:`LedgerEngine.read`."""
-        now = time.time()
-        rows: list[Row | None] = []
-        for key in keys:
-            body = await self._load(storage_key(key))
-            expires = body.get("ttl")
-            rows.append(None if not body or (expires is not None and expires <= now) else _row(body, now))
-        return rows
+        return [await self.peek(key) for key in keys]
+
+    async def peek(self, key: RecordKey) -> Row | None:
+        """See :meth:`LedgerEngine.peek`."""
+        body, now = await self._load(storage_key(key)), self._clock()
+        expires = body.get("ttl")
+        return None if not body or (expires is not None and expires <= now) else _row(body, now)
+
+    async def due(self, bot_id: int, *, limit: int) -> list[str]:
+        """See :meth:`LedgerEngine.due`."""
+        times: dict[str, float] = (await self._load(index_key(bot_id, 0, "due"))).get("times", {})
+        now = self._clock()
+        come = sorted((moment, name) for name, moment in times.items() if moment <= now)
+        return [name for _, name in come[:limit]]
+
+    async def tallies(self, bot_id: int, buckets: Sequence[str]) -> list[dict[str, int]]:
+        """See :meth:`LedgerEngine.tallies`."""
+        found = [await self._load(index_key(bot_id, 0, f"tot-{bucket}")) for bucket in buckets]
+        return [dict(counters.get("counts", {})) for counters in found]
 
     async def history(self, bot_id: int, owner: int, *, limit: int, offset: int) -> list[str]:
         """See :meth:`LedgerEngine.history`."""
@@ -144,6 +165,24 @@ class FSMEngine:
                 return
             names = [*names, key.name] if waits else [name for name in names if name != key.name]
             await self._storage.set_data(index, {"names": names} if names else {})
+
+    async def _set_due(self, key: RecordKey, moment: float | None) -> None:
+        index = index_key(key.bot_id, 0, "due")
+        async with self._lock(index):
+            times: dict[str, float] = (await self._load(index)).get("times", {})
+            if times.get(key.name) == moment:
+                return
+            times = {name: known for name, known in times.items() if name != key.name}
+            if moment is not None:
+                times[key.name] = moment
+            await self._storage.set_data(index, {"times": times} if times else {})
+
+    async def _count(self, bot_id: int, tally: Tally) -> None:
+        index = index_key(bot_id, 0, f"tot-{tally.bucket}")
+        async with self._lock(index):
+            counts: dict[str, int] = (await self._load(index)).get("counts", {})
+            added = {name: counts.get(name, 0) + number for name, number in tally.counts.items()}
+            await self._storage.set_data(index, {"counts": {**counts, **added}})
 
 
 def changed(current: dict[str, Any], change: Write, now: float) -> dict[str, Any] | Row | None:

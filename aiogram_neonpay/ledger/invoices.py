@@ -89,7 +89,7 @@ class StoredInvoices:
         :return: the record after the change, or ``None`` if there is none.
         """
         key = RecordKey(bot_id, INVOICE, invoice_id)
-        return await change_record(self._engine, key, change, lambda write: write._replace(keep_ttl=True))
+        return await change_record(self._engine, key, change, lambda write, _: write._replace(keep_ttl=True))
 
     async def _read(self, bot_id: int, name: str) -> Changes | None:
         row = (await self._engine.read([RecordKey(bot_id, INVOICE, name)]))[0]

@@ -7,6 +7,7 @@ Keys (``<bot>:<p>`` in braces is the hash tag, so every change stays in one slot
 ``np:{<bot>:<p>}:due``                zset    reference -> time of next attention, ms of Redis' clock
 ``np:{<bot>:<p>}:stuck``              zset    reference -> ms since when it waits for a person
 ``np:{<bot>:<p>}:hist:<buyer>``       zset    reference -> time of the payment
+``np:{<bot>:<p>}:tot:<day>``          hash    counters of one day
 ``np:{<bot>:inv:<name>}:inv:<name>``  string  an invoice record, with an expiry
 ====================================  ======  =======================================================
 
@@ -16,7 +17,7 @@ Leases are judged by Redis' own ``TIME``, never by a worker's clock.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from aiogram.fsm.storage.base import KeyBuilder, StorageKey
@@ -32,7 +33,7 @@ __all__ = ["NeonPayKeyBuilder", "RedisEngine"]
 _WRITE = """
 local current = redis.call('GET', KEYS[1])
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = tonumber(ARGV[9]) or time[1] * 1000 + math.floor(time[2] / 1000)
 if current then
   local version, nonce = string.match(current, '^{"v":(%d+),"n":"(%x+)"')
   if nonce == ARGV[2] then return {1, '', '', now} end
@@ -52,9 +53,20 @@ if #KEYS > 1 then
   elseif ARGV[6] ~= 'keep' then redis.call('ZADD', KEYS[2], now + ARGV[6], ARGV[4]) end
   if ARGV[7] == '1' then redis.call('ZADD', KEYS[3], 'NX', now, ARGV[4])
   elseif ARGV[1] ~= '0' then redis.call('ZREM', KEYS[3], ARGV[4]) end
-  if #KEYS > 3 then redis.call('ZADD', KEYS[4], ARGV[8], ARGV[4]) end
+  if ARGV[8] ~= '' then redis.call('ZADD', KEYS[4], ARGV[8], ARGV[4]) end
+  for i = 10, #ARGV, 2 do redis.call('HINCRBY', KEYS[#KEYS], ARGV[i], ARGV[i + 1]) end
 end
 return {1, '', '', now}
+"""
+_PEEK = """
+local time = redis.call('TIME')
+local now = tonumber(ARGV[2]) or time[1] * 1000 + math.floor(time[2] / 1000)
+return {redis.call('GET', KEYS[1]) or '', #KEYS > 1 and redis.call('ZSCORE', KEYS[2], ARGV[1]) or '', now}
+"""
+# Asked of a key, because a cluster has no one clock; its nodes agree well enough for work that is looked for.
+_NOW = """
+local time = redis.call('TIME')
+return time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
 
@@ -92,11 +104,19 @@ class RedisEngine:
     """
 
     durable = True
+    shared = True
 
-    def __init__(self, redis: Redis, prefix: str = "np") -> None:
+    def __init__(self, redis: Redis, prefix: str = "np", clock: Callable[[], float] | None = None) -> None:
         self._redis = redis
         self._keys = NeonPayKeyBuilder(prefix)
+        self._clock = clock
         self._write = redis.register_script(_WRITE)
+        self._peek = redis.register_script(_PEEK)
+        self._time = redis.register_script(_NOW)
+
+    def _now(self) -> str:
+        """Return the time for a script to go by, in milliseconds; nothing: Redis' own."""
+        return "" if self._clock is None else str(int(self._clock() * 1000))
 
     async def write(self, change: Write) -> Row | None:
         """See :meth:`LedgerEngine.write`."""
@@ -107,6 +127,8 @@ class RedisEngine:
             keys += [f"{slot}:due", f"{slot}:stuck"]
             if change.owner is not None:
                 keys.append(f"{slot}:hist:{change.owner}")
+            if change.tally is not None:
+                keys.append(f"{slot}:tot:{change.tally.bucket}")
         header = {"v": body["v"], "n": body["n"]}
         applied, current, due, now = await self._write(
             keys=keys,
@@ -118,7 +140,9 @@ class RedisEngine:
                 "keep" if change.keep_ttl else "" if change.ttl is None else max(1, int(change.ttl * 1000)),
                 "keep" if change.keep_due else "" if change.due_in is None else int(change.due_in * 1000),
                 "1" if change.waiting else "",
-                repr(change.recorded_at),
+                "" if change.owner is None else repr(change.recorded_at),
+                self._now(),
+                *(word for counter in (change.tally.counts.items() if change.tally else ()) for word in counter),
             ],
         )
         if applied:
@@ -138,6 +162,38 @@ class RedisEngine:
                 pipe.get(self._keys.record(key))
             values = await pipe.execute()
         return [None if value is None else Row(_load(value)) for value in values]
+
+    async def peek(self, key: RecordKey) -> Row | None:
+        """See :meth:`LedgerEngine.peek`."""
+        keys = [self._keys.record(key)]
+        if key.kind == CHARGE:
+            keys.append(f"{self._keys.slot(key.bot_id, key.partition)}:due")
+        current, due, now = await self._peek(keys=keys, args=[key.name, self._now()])
+        return Row(_load(current), (float(due) - now) / 1000 if due else None) if current else None
+
+    async def due(self, bot_id: int, *, limit: int) -> list[str]:
+        """See :meth:`LedgerEngine.due`."""
+        now = self._now() or await self._time(keys=[f"{self._keys.slot(bot_id, 0)}:due"])
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for partition in range(PARTITIONS):
+                key = f"{self._keys.slot(bot_id, partition)}:due"
+                pipe.zrangebyscore(key, "-inf", now, start=0, num=limit, withscores=True)
+            rows = [row for part in await pipe.execute() for row in part]
+        return [_text(name) for name, _ in sorted(rows, key=lambda row: float(row[1]))[:limit]]
+
+    async def tallies(self, bot_id: int, buckets: Sequence[str]) -> list[dict[str, int]]:
+        """See :meth:`LedgerEngine.tallies`."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for bucket in buckets:
+                for partition in range(PARTITIONS):
+                    pipe.hgetall(f"{self._keys.slot(bot_id, partition)}:tot:{bucket}")
+            parts = await pipe.execute()
+        totals: list[dict[str, int]] = [{} for _ in buckets]
+        for number, part in enumerate(parts):
+            counts = totals[number // PARTITIONS]
+            for name, value in part.items():
+                counts[_text(name)] = counts.get(_text(name), 0) + int(value)
+        return totals
 
     async def history(self, bot_id: int, owner: int, *, limit: int, offset: int) -> list[str]:
         """See :meth:`LedgerEngine.history`."""

@@ -108,7 +108,7 @@ class Ledger:
     def charges(self, engine: LedgerEngine | None = None, *, lease: float = LEASE) -> Charges:
         """Return the charges as a worker of their own sees them."""
         charges = Charges(engine or self.connect(), lease=lease)
-        self.closing.callback(charges.close)
+        self.closing.callback(charges.leases.close)
         return charges
 
     def invoices(self, engine: LedgerEngine | None = None) -> StoredInvoices:
@@ -143,9 +143,19 @@ class Engine:
     def __init__(self, engine: LedgerEngine) -> None:
         self._engine = engine
         self.durable = engine.durable
+        self.shared = engine.shared
 
     async def write(self, change: Write) -> Row | None:
         return await self._engine.write(change)
+
+    async def peek(self, key: RecordKey) -> Row | None:
+        return await self._engine.peek(key)
+
+    async def due(self, bot_id: int, *, limit: int) -> list[str]:
+        return await self._engine.due(bot_id, limit=limit)
+
+    async def tallies(self, bot_id: int, buckets: Sequence[str]) -> list[dict[str, int]]:
+        return await self._engine.tallies(bot_id, buckets)
 
     async def read(self, keys: Sequence[RecordKey]) -> list[Row | None]:
         return await self._engine.read(keys)

@@ -71,7 +71,7 @@ async def test_what_is_not_there_is_not_found(ledger: Ledger) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("state", [UNMATCHED, STUCK, REJECTED])
+@pytest.mark.parametrize("state", [UNMATCHED, STUCK])
 async def test_a_charge_that_nobody_could_deliver_waits_for_a_person(ledger: Ledger, state: str) -> None:
     charges = ledger.charges()
     held = await charges.claim_delivery(ledger.bot_id, paid())
@@ -104,17 +104,27 @@ async def test_the_waiting_are_listed_oldest_first_over_all_partitions(ledger: L
 
 
 @pytest.mark.asyncio
-async def test_a_refund_that_was_asked_for_is_listed_until_it_is_confirmed_or_withdrawn(ledger: Ledger) -> None:
+async def test_a_refund_that_meets_trouble_is_listed_until_it_is_done(ledger: Ledger) -> None:
     charges = ledger.charges()
     held = await settled(ledger, charges, DELIVERED)
 
     await charges.change(held.key, lambda known: {"refund": REQUESTED})
+    assert await waiting(ledger, charges) == []
+    await charges.change(held.key, lambda known: {"trouble": "refund_delayed"})
     assert await waiting(ledger, charges) == ["stxCharge"]
-    await charges.change(held.key, lambda known: {"refund": None})
+    await charges.change(held.key, lambda known: {"refund": REFUNDED, "trouble": None})
     assert await waiting(ledger, charges) == []
-    await charges.change(held.key, lambda known: {"refund": REQUESTED})
-    await charges.change(held.key, lambda known: {"refund": REFUNDED})
+
+
+@pytest.mark.asyncio
+async def test_a_rejected_charge_is_refunded_and_no_business_of_a_person(ledger: Ledger) -> None:
+    charges = ledger.charges()
+    held = await charges.claim_delivery(ledger.bot_id, paid())
+    assert held is not None
+    await charges.settle(held, state=REJECTED, refund=REQUESTED)
+
     assert await waiting(ledger, charges) == []
+    assert await charges.due(ledger.bot_id, limit=10) != []
 
 
 @pytest.mark.asyncio

@@ -63,8 +63,8 @@ async def test_a_storage_that_fails_at_any_call_of_a_payment_loses_nothing(after
         assert history.count("stxCharge") == 1
         assert len(history) == already + 1
         assert names_of(await worker.waiting(BOT, limit=10)) == ["stxCharge"]
-        charges.close()
-        worker.close()
+        charges.leases.close()
+        worker.leases.close()
         if untouched:
             assert fail_at > 5, "the payment made fewer calls than there are to fail"
             return

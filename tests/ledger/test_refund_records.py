@@ -1,14 +1,26 @@
-"""A refund has a life of its own beside the delivery: neither waits for the other nor undoes it."""
+"""A refund waits for the delivery that is running, ends the retries, and is announced once."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
-from aiogram_neonpay.ledger.charges import ANNOUNCED, DELIVERED, PAID, REFUNDED, REQUESTED, Charges, Claim
-from tests.ledger.engines import BUYER, Ledger, eventually, paid
+from aiogram_neonpay.ledger.charges import (
+    ANNOUNCE_REFUND,
+    ANNOUNCED,
+    DELIVERED,
+    PAID,
+    REFUNDED,
+    REJECTED,
+    REQUESTED,
+    SEND_REFUND,
+    Charges,
+    Claim,
+)
+from tests.ledger.engines import BUYER, PAID_AT, Ledger, eventually, paid
 
 pytestmark = pytest.mark.asyncio
 
@@ -21,6 +33,12 @@ async def claim(ledger: Ledger, charges: Charges) -> Claim:
 
 async def claim_refund(ledger: Ledger, charges: Charges) -> Claim:
     taken = await charges.claim_refund(ledger.bot_id, paid())
+    assert taken is not None
+    return taken
+
+
+async def next_claim(ledger: Ledger, charges: Charges, of: Claim) -> Claim:
+    taken = await charges.claim(ledger.bot_id, of.key.name)
     assert taken is not None
     return taken
 
@@ -76,7 +94,7 @@ async def test_an_announcement_that_failed_is_free_at_once(ledger: Ledger) -> No
 async def test_the_announcement_of_a_worker_that_died_is_taken_over(ledger: Ledger) -> None:
     dead, other = ledger.charges(lease=0.2), ledger.charges()
     lost = await claim_refund(ledger, dead)
-    dead.close()
+    dead.leases.close()
 
     held = await eventually(lambda: other.claim_refund(ledger.bot_id, paid()))
 
@@ -85,21 +103,18 @@ async def test_the_announcement_of_a_worker_that_died_is_taken_over(ledger: Ledg
     assert await other.settle(held, refund=ANNOUNCED)
 
 
-@pytest.mark.parametrize("first", ["delivery", "announcement"])
-async def test_a_refund_during_a_delivery_is_announced_and_both_are_settled(ledger: Ledger, first: str) -> None:
-    deliverer, announcer = ledger.charges(), ledger.charges()
+async def test_a_refund_during_a_delivery_is_announced_when_that_has_ended(ledger: Ledger) -> None:
+    deliverer, other = ledger.charges(), ledger.charges()
     delivery = await claim(ledger, deliverer)
-    announcement = await claim_refund(ledger, announcer)
-    assert await ledger.charges().claim_refund(ledger.bot_id, paid()) is None
+    assert await other.claim_refund(ledger.bot_id, paid()) is None
+    assert await other.due(ledger.bot_id, limit=10) == []
 
-    if first == "delivery":
-        assert await deliverer.settle(delivery, state=DELIVERED)
-        assert await ledger.charges().claim_refund(ledger.bot_id, paid()) is None, "its announcer still has it"
-        assert await announcer.settle(announcement, refund=ANNOUNCED)
-    else:
-        assert await announcer.settle(announcement, refund=ANNOUNCED)
-        assert await deliverer.settle(delivery, state=DELIVERED)
+    assert await deliverer.settle(delivery, state=DELIVERED)
 
+    assert await other.due(ledger.bot_id, limit=10) == [delivery.key.name]
+    announcement = await next_claim(ledger, other, delivery)
+    assert announcement.step == ANNOUNCE_REFUND
+    assert await other.settle(announcement, refund=ANNOUNCED)
     body = await record(ledger, delivery)
     assert (body["state"], body["refund"]) == (DELIVERED, ANNOUNCED)
     assert await ledger.due_in(delivery.key) is None
@@ -112,15 +127,16 @@ async def test_a_refund_that_the_bot_made_while_delivering_is_announced(ledger: 
     worker, other = ledger.charges(), ledger.charges()
     delivery = await claim(ledger, worker)
     await mark(other, delivery, REQUESTED)
-    await mark(other, delivery, REFUNDED)
     if delivered:
         assert await worker.settle(delivery, state=DELIVERED)
+    await mark(other, delivery, REFUNDED)
+    if not delivered:
+        assert await other.claim(ledger.bot_id, delivery.key.name) is None
+        assert await worker.settle(delivery, state=DELIVERED)
 
-    announcement = await claim_refund(ledger, other)
+    announcement = await next_claim(ledger, other, delivery)
 
-    assert await other.claim_refund(ledger.bot_id, paid()) is None
     assert await other.settle(announcement, refund=ANNOUNCED)
-    assert delivered or await worker.settle(delivery, state=DELIVERED)
     body = await record(ledger, delivery)
     assert (body["state"], body["refund"]) == (DELIVERED, ANNOUNCED)
 
@@ -128,13 +144,75 @@ async def test_a_refund_that_the_bot_made_while_delivering_is_announced(ledger: 
 async def test_a_failed_delivery_of_a_refunded_charge_is_not_tried_again(ledger: Ledger) -> None:
     worker = ledger.charges()
     delivery = await claim(ledger, worker)
-    announcement = await claim_refund(ledger, worker)
-    assert await worker.give_back(delivery, error="failure")
+    await ledger.charges().mark_refunded(delivery.key)
+    assert await worker.give_back(delivery, delay=3600.0, error="failure")
 
     assert await worker.claim_delivery(ledger.bot_id, paid()) is None
-    assert await ledger.charges().claim_refund(ledger.bot_id, paid()) is None, "its announcer still has it"
+    announcement = await next_claim(ledger, worker, delivery)
+    assert announcement.step == ANNOUNCE_REFUND, "and it does not wait for the time of the next attempt"
     assert await worker.settle(announcement, refund=ANNOUNCED)
     assert (await record(ledger, delivery)).items() >= {"error": "failure", "state": PAID}.items()
+
+
+async def test_a_refund_is_sent_and_announced_by_one_holder(ledger: Ledger) -> None:
+    worker, other = ledger.charges(), ledger.charges()
+    delivery = await claim(ledger, worker)
+    assert await worker.settle(delivery, state=REJECTED, refund=REQUESTED)
+
+    held = await next_claim(ledger, worker, delivery)
+    assert held.step == SEND_REFUND
+    assert await other.claim(ledger.bot_id, delivery.key.name, hurry=True) is None
+    assert await other.claim_refund(ledger.bot_id, paid()) is None, "Telegram tells of it before the sender does"
+    assert await worker.advance(held, refund=REFUNDED)
+    assert held.step == ANNOUNCE_REFUND
+    assert await worker.settle(held, refund=ANNOUNCED)
+
+    assert await ledger.due_in(delivery.key) is None
+
+
+async def test_a_refund_that_failed_is_sent_again_when_its_time_has_come_or_at_once_for_who_is_in_a_hurry(
+    ledger: Ledger,
+) -> None:
+    worker = ledger.charges()
+    delivery = await claim(ledger, worker)
+    await worker.settle(delivery, state=REJECTED, refund=REQUESTED)
+    await worker.give_back(await next_claim(ledger, worker, delivery), delay=600.0, error="flood")
+
+    assert await worker.claim(ledger.bot_id, delivery.key.name) is None
+    assert await worker.due(ledger.bot_id, limit=10) == []
+    held = await worker.claim(ledger.bot_id, delivery.key.name, hurry=True)
+    assert held is not None and held.body["sends"] == 2
+
+
+async def test_what_telegram_did_is_not_undone_by_a_late_request(ledger: Ledger) -> None:
+    worker = ledger.charges()
+    delivery = await claim(ledger, worker)
+    await ledger.charges().mark_refunded(delivery.key)
+
+    assert await worker.settle(delivery, state=REJECTED, refund=REQUESTED)
+
+    assert (await record(ledger, delivery))["refund"] == REFUNDED
+
+
+async def test_sales_and_refunds_are_counted_once_by_day_and_stage(ledger: Ledger) -> None:
+    worker = ledger.charges()
+    sold = datetime.fromtimestamp(PAID_AT, timezone.utc).strftime("%Y-%m-%d")
+    today = datetime.now(timezone.utc).strftime("%Y-%m-%d")
+    for number in range(3):
+        facts = paid(f"stx{number}", BUYER + number, stage="premium")
+        held = await worker.claim_delivery(ledger.bot_id, facts)
+        assert held is not None
+        await worker.settle(held, state=DELIVERED)
+        assert await worker.claim_delivery(ledger.bot_id, facts) is None
+        if number:
+            assert await worker.claim_refund(ledger.bot_id, facts) is not None
+            await worker.mark_refunded(held.key)
+
+    amount = paid()["amount"]
+    before, now, never = await worker.tallies(ledger.bot_id, [sold, today, "1999-01-01"])
+    assert before == {"premium:count": 3, "premium:stars": 3 * amount}
+    assert now == {"premium:refunds": 2, "premium:returned": 2 * amount}
+    assert never == {}
 
 
 async def test_a_requested_refund_ends_the_retries_and_leaves_the_running_attempt_alone(ledger: Ledger) -> None:
@@ -155,18 +233,3 @@ async def test_a_refund_that_was_withdrawn_lets_the_charge_be_delivered(ledger: 
     await mark(worker, delivery, None)
 
     assert (await claim(ledger, worker)).body["attempts"] == 2
-
-
-async def test_both_claims_of_one_charge_are_renewed_side_by_side(ledger: Ledger) -> None:
-    worker = ledger.charges(lease=0.06)
-    delivery = await claim(ledger, worker)
-    announcement = await claim_refund(ledger, worker)
-
-    async def renewed() -> bool:
-        return bool((await record(ledger, delivery))["v"] >= 8)
-
-    await eventually(renewed)
-    assert await worker.settle(delivery, state=DELIVERED)
-    assert await worker.settle(announcement, refund=ANNOUNCED)
-    body = await record(ledger, delivery)
-    assert (body["state"], body["refund"]) == (DELIVERED, ANNOUNCED)

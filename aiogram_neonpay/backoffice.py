@@ -1,0 +1,169 @@
+"""The methods of ``NeonPay`` about what was sold: look up, refund, deliver again, reconcile, report."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from aiogram import Bot
+
+from aiogram_neonpay.errors import PaymentError, PaymentNotFoundError, ValidationError
+from aiogram_neonpay.findings import ReconcileReport
+from aiogram_neonpay.installation import Installation
+from aiogram_neonpay.invoices import check_user_id
+from aiogram_neonpay.ledger.charges import DELIVERED, PAID, REJECTED, reference_of
+from aiogram_neonpay.models import PaymentResult
+from aiogram_neonpay.reports import MOST_DAYS, Report, make_report
+from aiogram_neonpay.routers import PaymentRouter
+from aiogram_neonpay.shop import Shop
+
+__all__ = ["BackOffice"]
+
+
+class BackOffice(PaymentRouter):
+    """Reads and moves on the records of one shop."""
+
+    _shop: Shop
+    _installation: Installation
+
+    def _acting(self, bot: Bot | None) -> Bot:
+        raise NotImplementedError
+
+    async def get_payment(
+        self, payment_id: str, *, user_id: int | None = None, bot: Bot | None = None
+    ) -> PaymentResult | None:
+        """Return a payment by its ``transaction_id`` or its ``reference``, or ``None``.
+
+        :param user_id: the buyer, if known; a charge id is found faster with it.
+        """
+        _check_payment_id(payment_id)
+        check_user_id("user_id", user_id)
+        found = await self._shop.charges.find(self._acting(bot).id, payment_id, user_id)
+        return None if found is None else await self._shop.payment(found[1], found[0].name)
+
+    async def history(
+        self, user_id: int, *, limit: int = 20, offset: int = 0, bot: Bot | None = None
+    ) -> list[PaymentResult]:
+        """Return a buyer's payments, newest first.
+
+        :param limit: 1-100 payments of the page.
+        :param offset: how many newer ones to skip.
+        """
+        check_user_id("user_id", user_id, required=True)
+        _check_page(limit, offset)
+        records = await self._shop.charges.history(self._acting(bot).id, user_id, limit=limit, offset=offset)
+        return [await self._shop.payment(record, _reference(record)) for record in records]
+
+    async def stuck_payments(self, *, limit: int = 100, bot: Bot | None = None) -> list[PaymentResult]:
+        """Return payments that wait for a person, oldest first: unmatched ones, and deliveries that cannot go on."""
+        _check_page(limit, 0)
+        records = await self._shop.charges.waiting(self._acting(bot).id, limit=limit)
+        return [await self._shop.payment(record, _reference(record)) for record in records]
+
+    async def refund(
+        self,
+        payment_id: str,
+        reason: str | None = None,
+        *,
+        user_id: int | None = None,
+        wait: bool = True,
+        bot: Bot | None = None,
+    ) -> PaymentResult:
+        """Give all Stars of a payment back; asking twice gives one refund.
+
+        The request is recorded before it is sent, and sent until Telegram confirms or refuses, by whichever worker
+        runs then. A delivery that is running is waited for.
+
+        :param payment_id: its ``transaction_id`` or ``reference``.
+        :param reason: kept in the ledger.
+        :param user_id: the buyer, for a charge that the ledger does not know; the result's amount is then 0.
+        :param wait: for Telegram's word, up to 90 seconds; ``False`` returns once the request is recorded.
+        :return: the payment: REFUNDED when waited for.
+        :raises PaymentNotFoundError: when the ledger does not know it and no ``user_id`` is given.
+        :raises RefundError: when Telegram refuses (``is_final``), or has not confirmed yet.
+        """
+        _check_payment_id(payment_id)
+        check_user_id("user_id", user_id)
+        return await self._installation.refunds.refund(self._acting(bot), payment_id, reason, user_id, wait)
+
+    async def redeliver(self, payment_id: str, *, user_id: int | None = None, bot: Bot | None = None) -> PaymentResult:
+        """Have a payment that waits for a person, or for its next attempt, delivered now.
+
+        It is made due and returns at once: a worker delivers, never the calling handler. The schedule of retries
+        begins anew; handlers that have returned before are not called again.
+
+        :param payment_id: its ``transaction_id`` or ``reference``.
+        :raises PaymentNotFoundError: when the ledger does not know it.
+        :raises PaymentError: when it was delivered, refunded or rejected.
+        """
+        _check_payment_id(payment_id)
+        acting = self._acting(bot)
+        found = await self._shop.charges.find(acting.id, payment_id, user_id)
+        if found is None:
+            raise PaymentNotFoundError(payment_id)
+        key, _ = found
+
+        def again(known: dict[str, Any]) -> dict[str, Any] | None:
+            if known.get("refund"):
+                raise PaymentError(f"payment {key.name} is refunded, or being refunded: there is nothing to deliver")
+            if known["state"] in (DELIVERED, REJECTED):
+                raise PaymentError(f"payment {key.name} was {known['state']} already: it is not delivered twice")
+            return {"state": PAID, "tried": known["attempts"], "reason": None}
+
+        record = await self._shop.charges.change(key, again)
+        if record is None:
+            raise PaymentNotFoundError(payment_id)
+        if self._installation.worker.is_running:
+            self._installation.worker.wake(acting, key.name)
+        return await self._shop.payment(record, key.name)
+
+    async def run_due(self) -> int:
+        """Do what is due now and wait for it: retries, refunds, charges of workers that died; for tests and cron.
+
+        :return: how many charges were gone on with.
+        """
+        return await self._installation.worker.run_due()
+
+    async def reconcile(
+        self, since: datetime | float | None = None, dry_run: bool = False, *, bot: Bot | None = None
+    ) -> ReconcileReport:
+        """Compare the ledger with Telegram's own (Bot API ``getStarTransactions``) and repair it.
+
+        Charges that were never recorded become due and are delivered by a worker as ``recovered`` payments; refunds
+        made elsewhere become ``refunded`` events. Safe at any time, by several workers at once.
+
+        :param since: how far back to look, as a datetime or Unix seconds; from where the last reading ended when
+            omitted, at the first run: from now on. With it, sales from before the plugin's first start are in scope.
+        :param dry_run: change nothing, only report what would be done.
+        :raises TelegramAPIError: when Telegram does not answer; nothing is lost, run it again.
+        """
+        if isinstance(since, datetime):
+            since = since.timestamp()
+        if since is not None and (isinstance(since, bool) or not isinstance(since, (int, float)) or since < 0):
+            raise ValidationError("since", "must be a datetime or Unix seconds, 0 or more", since)
+        return await self._installation.reconciler.run(self._acting(bot), since, dry_run=dry_run)
+
+    async def report(self, days: int = 30, *, bot: Bot | None = None) -> Report:
+        """Return what was sold and refunded, by day (UTC) and stage; ``str()`` of it is a table.
+
+        :param days: 1-366, counted back from today.
+        """
+        if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MOST_DAYS:
+            raise ValidationError("days", f"must be 1-{MOST_DAYS}", days)
+        return await make_report(self._shop, self._acting(bot), days)
+
+
+def _reference(record: dict[str, Any]) -> str:
+    return reference_of(record["charge"], record["user"])
+
+
+def _check_payment_id(value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValidationError("payment_id", "must be a transaction_id or a reference", value)
+
+
+def _check_page(limit: int, offset: int) -> None:
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 100:
+        raise ValidationError("limit", "must be 1-100", limit)
+    if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
+        raise ValidationError("offset", "must be 0 or more", offset)

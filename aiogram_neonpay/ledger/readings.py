@@ -1,0 +1,47 @@
+"""How far Telegram's own ledger was read, for each bot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiogram_neonpay.ledger.base import LedgerEngine, RecordKey, Write, change_record, new_nonce
+
+__all__ = ["Readings"]
+
+RECONCILIATION = "recon"
+
+
+class Readings:
+    """The state of reconciliation: one record for each bot.
+
+    ``baseline``: Unix seconds of the first start; what was paid before it is none of ours. ``watermark``: the date up
+    to which every row is recorded. ``hint``: the offset at which the last reading began. ``balance`` and ``anchor``:
+    what the bot owned when the row ``anchor`` was the last. ``reading_until``: until when a worker is at it.
+    """
+
+    def __init__(self, engine: LedgerEngine) -> None:
+        self._engine = engine
+
+    async def open(self, bot_id: int, now: float) -> dict[str, Any]:
+        """Return the state, with ``now`` as the baseline if there is none yet."""
+        key = self._key(bot_id)
+        row = (await self._engine.read([key]))[0]
+        if row is None or not row.body:
+            body = {"v": 1, "n": new_nonce(), "baseline": now, "watermark": now}
+            row = await self._engine.write(Write(key, body, 0))
+            return body if row is None else row.body
+        return row.body
+
+    async def change(
+        self, bot_id: int, change: Callable[[dict[str, Any]], dict[str, Any] | None]
+    ) -> dict[str, Any] | None:
+        """Change the state atomically.
+
+        :param change: gives the fields to change, or ``None`` to leave it alone.
+        """
+        return await change_record(self._engine, self._key(bot_id), change, lambda write, _: write)
+
+    @staticmethod
+    def _key(bot_id: int) -> RecordKey:
+        return RecordKey(bot_id, RECONCILIATION, "state")

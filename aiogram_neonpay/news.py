@@ -1,0 +1,31 @@
+"""Telling the bot's typed handlers what no update of Telegram tells."""
+
+from __future__ import annotations
+
+from aiogram import Bot
+from aiogram.types import User
+
+from aiogram_neonpay.attempts import ATTEMPT, Attempt
+from aiogram_neonpay.events import AnyEvent
+from aiogram_neonpay.feed import Feed
+from aiogram_neonpay.shop import Shop
+
+__all__ = ["News"]
+
+
+class News:
+    """Feeds events of one shop to its handlers."""
+
+    def __init__(self, shop: Shop, feed: Feed) -> None:
+        self._shop = shop
+        self._feed = feed
+
+    def tell(self, bot: Bot, event: AnyEvent, buyer: User) -> None:
+        """Feed an event to its typed handlers, if there are any, in a task of its own."""
+        dispatcher = self._shop.dispatcher
+        if dispatcher is None:
+            return
+        attempt = Attempt(dispatcher, event, plain=False, listened=True)
+        if attempt.candidates:
+            work = self._feed.event(dispatcher, bot, buyer, int(self._shop.clock()), {ATTEMPT: attempt})
+            self._feed.spawn(work, f"the event {type(event).__name__}")

@@ -1,0 +1,218 @@
+"""One reading of one bot's rows in Telegram's own ledger: each is judged against ours, in constant memory."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timezone
+from typing import Any
+
+from aiogram import Bot
+from aiogram.exceptions import TelegramAPIError
+from aiogram.types import StarTransaction, TransactionPartnerUser
+
+from aiogram_neonpay.findings import SHOWN, Finding, Kind, ReconcileReport
+from aiogram_neonpay.ledger.charges import is_refunded, reference_of
+from aiogram_neonpay.payload import InvoiceToken
+from aiogram_neonpay.records import facts_of_row
+from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.transactions import PAGE, key_of, moment_of, pages_since, rows_at
+
+__all__ = ["Reading"]
+
+logger = logging.getLogger("aiogram_neonpay")
+
+OVERLAP = 48 * 3600.0
+"""Seconds before the watermark at which reading begins: a row may appear late."""
+SOON = 120.0
+"""Seconds after which the update of a row would have come, if none is waiting at Telegram."""
+KEPT = 24 * 3600.0
+"""Seconds for which Telegram keeps an update (Bot API, Getting updates)."""
+BUFFERED = 1000
+"""Charges to recover that are kept back until the reading ends: a refund of one may follow."""
+BALANCE_TRIES = 5
+NANO = 1_000_000_000
+"""Nanostars of a Star. Bot API ``StarAmount``."""
+
+
+class Reading:
+    """One reading of one bot's rows."""
+
+    def __init__(self, shop: Shop, bot: Bot, state: dict[str, Any], since: float | None, dry_run: bool) -> None:
+        self._shop = shop
+        self._bot = bot
+        self._state = state
+        self._dry_run = dry_run
+        self._now = shop.clock()
+        self._scope = state["baseline"] if since is None else since
+        self._start = max(state["baseline"], state["watermark"] - OVERLAP) if since is None else since
+        # The row at which the balance was last asked for is looked for as well.
+        self._start = min(self._start, state.get("anchor_at", self._start))
+        self._judged_until = 0.0
+        self._rows = self._foreign = self._waiting = self._affiliates = 0
+        self._recovered, self._refunded, self._differing = Kind(), Kind(), Kind()
+        self._buffer: dict[str, dict[str, Any]] = {}
+        self._first_offset: int | None = None
+        self._end = 0
+        self._last: StarTransaction | None = None
+        self._first_waiting: float | None = None
+        self._balance: int | None = None
+        self._since_anchor: int | None = None
+        self.due: list[str] = []
+
+    async def run(self) -> ReconcileReport:
+        """Read to the end."""
+        waiting_updates = (await self._bot.get_webhook_info()).pending_update_count
+        self._judged_until = self._now - (KEPT if waiting_updates else SOON)
+        async for offset, rows in pages_since(self._bot, self._start, self._state.get("hint", 0)):
+            self._first_offset = offset if self._first_offset is None else self._first_offset
+            self._end = offset + len(rows)
+            await self._judge(rows)
+        await self._weigh()
+        while self._buffer:
+            await self._recover()
+        return self._report()
+
+    async def _weigh(self) -> None:
+        """Ask for the balance, until no row came between the last one read and the answer."""
+        for _ in range(BALANCE_TRIES):
+            self._balance = await self._ask_balance()
+            rows = [] if self._balance is None else await rows_at(self._bot, self._end, PAGE)
+            if not rows:
+                return
+            self._end += len(rows)
+            await self._judge(rows)
+        self._balance = None  # the bot sells faster than it can be weighed
+
+    async def _judge(self, rows: list[StarTransaction]) -> None:
+        ours: list[tuple[StarTransaction, TransactionPartnerUser, InvoiceToken | None, str]] = []
+        for row in rows:
+            self._rows += 1
+            self._last = row
+            self._count(row)
+            partner = row.receiver if row.receiver is not None else row.source
+            read = self._read(row, partner) if isinstance(partner, TransactionPartnerUser) else None
+            if read is None or not isinstance(partner, TransactionPartnerUser):
+                self._foreign += 1
+            else:
+                ours.append((row, partner, read[0], reference_of(row.id, partner.user.id)))
+        known = await self._shop.charges.read(self._bot.id, [name for *_, name in ours])
+        for (row, partner, token, name), record in zip(ours, known, strict=True):
+            await self._judge_one(row, partner, token, name, record)
+
+    def _read(self, row: StarTransaction, partner: TransactionPartnerUser) -> tuple[InvoiceToken | None] | None:
+        """Return what the invoice of a row says, or ``None`` for what is none of ours or was before our time."""
+        if getattr(partner, "transaction_type", "invoice_payment") != "invoice_payment" or not partner.invoice_payload:
+            return None
+        is_ours, token = self._shop.read_payload(self._bot, partner.invoice_payload, row.amount)
+        issued = 0 if token is None else token.issued_at
+        return (token,) if is_ours and max(moment_of(row), issued) >= self._scope else None
+
+    async def _judge_one(
+        self,
+        row: StarTransaction,
+        partner: TransactionPartnerUser,
+        token: InvoiceToken | None,
+        name: str,
+        record: dict[str, Any] | None,
+    ) -> None:
+        is_refund = row.receiver is not None
+        recorded = None if record is None else record["amount"]
+        stage = token.stage_id if token is not None else None
+        date = datetime.fromtimestamp(moment_of(row), timezone.utc)
+        finding = Finding(name, partner.user.id, row.amount, date, stage)
+        if recorded is not None and recorded != row.amount:
+            self._differing.add(Finding(name, partner.user.id, row.amount, date, stage, recorded))
+        if record is not None and (is_refunded(record) or not is_refund):
+            return
+        if moment_of(row) > self._judged_until:
+            self._waiting += 1
+            self._first_waiting = min(self._first_waiting or moment_of(row), moment_of(row))
+            return
+        facts = facts_of_row(row, partner, token)
+        if not is_refund:
+            self._recovered.add(finding)
+            self._buffer[name] = facts
+            if len(self._buffer) > BUFFERED:
+                await self._recover()
+            return
+        self._refunded.add(finding)
+        facts = self._buffer.pop(name, facts)
+        if not self._dry_run and await self._shop.charges.note_refund(self._bot.id, facts):
+            self._make_due(name)
+
+    async def _recover(self) -> None:
+        """Record the charge that was found first; a worker delivers it."""
+        name = next(iter(self._buffer))
+        facts = self._buffer.pop(name)
+        if not self._dry_run and await self._shop.charges.note(self._bot.id, {**facts, "recovered": True}):
+            logger.warning(
+                "payment %s of %s Stars by user %s was in Telegram's ledger only: it is recovered",
+                name,
+                facts["amount"],
+                facts["user"],
+            )
+            self._make_due(name)
+
+    def _make_due(self, name: str) -> None:
+        if len(self.due) < SHOWN:  # the others are found by the worker's next looks
+            self.due.append(name)
+
+    def _count(self, row: StarTransaction) -> None:
+        """Add up what the rows since the last reading made of the balance."""
+        partner = row.receiver if row.receiver is not None else row.source
+        if self._since_anchor is not None:
+            nano = getattr(row, "nanostar_amount", None) or 0
+            worth = row.amount * NANO + nano
+            self._since_anchor += -worth if row.receiver is not None else worth
+            self._affiliates += getattr(partner, "affiliate", None) is not None
+        if [*key_of(row)] == self._state.get("anchor"):
+            self._since_anchor = 0
+            self._affiliates = 0
+
+    async def _ask_balance(self) -> int | None:
+        ask = getattr(self._bot, "get_my_star_balance", None)  # aiogram 3.21
+        if ask is None:
+            return None
+        try:
+            owned = await ask()
+        except TelegramAPIError as error:
+            logger.warning("the balance of bot %s cannot be read (%s)", self._bot.id, error)
+            return None
+        return int(owned.amount) * NANO + (owned.nanostar_amount or 0)
+
+    def progress(self, known: dict[str, Any]) -> dict[str, Any]:
+        """Return what to remember of this reading."""
+        last = known["watermark"] if self._last is None else max(known["watermark"], moment_of(self._last))
+        watermark = last if self._first_waiting is None else min(last, self._first_waiting)
+        changes: dict[str, Any] = {"watermark": watermark, "read_at": self._now, "reading_until": 0.0}
+        if self._first_offset is not None:
+            changes["hint"] = self._first_offset
+        if self._balance is not None and self._last is not None:
+            changes["anchor"], changes["balance"] = [*key_of(self._last)], self._balance
+            changes["anchor_at"] = moment_of(self._last)
+        return changes
+
+    def _report(self) -> ReconcileReport:
+        drift: int | None = None
+        if self._balance is not None and self._since_anchor is not None and "balance" in self._state:
+            drift = (self._balance - self._state["balance"] - self._since_anchor) // NANO
+        return ReconcileReport(
+            bot_id=self._bot.id,
+            at=datetime.fromtimestamp(self._now, timezone.utc),
+            since=datetime.fromtimestamp(self._start, timezone.utc),
+            dry_run=self._dry_run,
+            rows=self._rows,
+            foreign=self._foreign,
+            recovered=tuple(self._recovered.shown),
+            recovered_count=self._recovered.count,
+            recovered_stars=self._recovered.stars,
+            refunded=tuple(self._refunded.shown),
+            refunded_count=self._refunded.count,
+            refunded_stars=self._refunded.stars,
+            differing=tuple(self._differing.shown),
+            differing_count=self._differing.count,
+            waiting=self._waiting,
+            balance=None if self._balance is None else self._balance // NANO,
+            drift=drift,
+            with_affiliates=self._affiliates,
+        )

@@ -1,0 +1,112 @@
+"""Reconciliation: what Telegram's own ledger says and ours does not is repaired, by the way of every payment.
+
+An update can be lost: the bot was down for more than a day, ``drop_pending_updates`` threw it away, the storage was
+down when it came. The row in Telegram's ledger stays. A charge found there is recorded as due, and a worker delivers
+it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Any
+
+from aiogram import Bot
+
+from aiogram_neonpay.errors import ValidationError
+from aiogram_neonpay.findings import ReconcileReport
+from aiogram_neonpay.reading import Reading
+from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.worker import Worker
+
+__all__ = ["RECONCILE_EVERY", "Reconciler"]
+
+logger = logging.getLogger("aiogram_neonpay")
+
+RECONCILE_EVERY = 900.0
+"""Seconds between two readings."""
+
+
+class Reconciler:
+    """Reconciles the ledgers of one shop's bots.
+
+    :param every: seconds between two readings of the timer, or ``None``.
+    """
+
+    def __init__(self, shop: Shop, worker: Worker, every: float | None) -> None:
+        if every is not None and (isinstance(every, bool) or not isinstance(every, (int, float)) or every < 60):
+            raise ValidationError("reconcile_every", "must be seconds, 60 or more, or None", every)
+        self._shop = shop
+        self._worker = worker
+        self._every = every
+        self._timer: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Set the baseline of every bot that has none: what was paid before the first start is none of ours."""
+        for bot in self._shop.bots:
+            await self._shop.readings.open(bot.id, self._shop.clock())
+
+    def start(self) -> None:
+        """Begin to reconcile by the timer; may be repeated."""
+        loop = asyncio.get_running_loop()
+        if self._every is None:
+            return
+        if self._timer is None or self._timer.done() or self._timer.get_loop() is not loop:
+            self._timer = loop.create_task(self._run_by_timer(self._every))
+
+    async def stop(self) -> None:
+        """Stop the timer; a reading that is cut off is begun anew by the next start."""
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.get_loop() is asyncio.get_running_loop():
+            timer.cancel()
+            await asyncio.wait([timer], timeout=1.0)
+
+    async def _run_by_timer(self, every: float) -> None:
+        loop = asyncio.get_running_loop()
+        following: dict[int, float] = {}
+        while True:
+            await asyncio.sleep(random.uniform(1.0, 3.0) if not following else min(every, 15.0))
+            for bot in self._shop.bots:
+                if following.get(bot.id, 0.0) <= loop.time():
+                    following[bot.id] = loop.time() + every * random.uniform(0.9, 1.0)
+                    await self._run_one(bot, every)
+
+    async def _run_one(self, bot: Bot, every: float) -> None:
+        try:
+            if not await self._is_first(bot, every):
+                return
+            report = await self.run(bot, None, dry_run=False)
+        except Exception as error:
+            logger.warning(
+                "bot %s was not reconciled (%s: %s); the timer tries again", bot.id, type(error).__name__, error
+            )
+            return
+        log = logger.info if report.is_clean else logger.warning
+        log("%s", report)
+
+    async def _is_first(self, bot: Bot, every: float) -> bool:
+        """Whether no other worker reads this bot's ledger now, or has just read it."""
+        now = self._shop.clock()
+        mine = False
+
+        def take(known: dict[str, Any]) -> dict[str, Any] | None:
+            nonlocal mine
+            mine = known.get("reading_until", 0.0) <= now and known.get("read_at", 0.0) + every / 2 <= now
+            return {"reading_until": now + 120.0} if mine else None
+
+        await self._shop.readings.open(bot.id, now)
+        await self._shop.readings.change(bot.id, take)
+        return mine
+
+    async def run(self, bot: Bot, since: float | None, *, dry_run: bool) -> ReconcileReport:
+        """Read and repair once."""
+        state = await self._shop.readings.open(bot.id, self._shop.clock())
+        reading = Reading(self._shop, bot, state, since, dry_run)
+        report = await reading.run()
+        if not dry_run:
+            await self._shop.readings.change(bot.id, reading.progress)
+            if self._worker.is_running:
+                for name in reading.due:
+                    self._worker.wake(bot, name)
+        return report

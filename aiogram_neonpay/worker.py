@@ -1,0 +1,140 @@
+"""What goes on in the background: retries, charges of workers that died, refunds that Telegram has not confirmed.
+
+All of it is found in the ledger, by the time for which it was set down. So any worker may do it, and does it when the
+one that should have is gone. The worker that failed an attempt also sets itself a timer, to be on time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from aiogram import Bot
+
+from aiogram_neonpay.feed import Feed
+from aiogram_neonpay.ledger.charges import DELIVER
+from aiogram_neonpay.records import paid_message, user_of
+from aiogram_neonpay.refunds import CLAIM, Refunds
+from aiogram_neonpay.shop import Shop
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger("aiogram_neonpay")
+
+LOOK_EVERY = (5.0, 15.0)
+"""Seconds between two looks at what is due, at random: several workers are not to look all at once."""
+AT_ONCE = 32
+"""Charges that one worker goes on with at a time."""
+
+
+class Worker:
+    """Goes on with charges of one shop whose time has come."""
+
+    def __init__(self, shop: Shop, feed: Feed, refunds: Refunds) -> None:
+        self._shop = shop
+        self._feed = feed
+        self._refunds = refunds
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._busy: dict[tuple[int, str], asyncio.Task[None]] = {}
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it looks for due charges by itself."""
+        return self._looking is not None and not self._looking.done() and self._loop is asyncio.get_running_loop()
+
+    def start(self) -> None:
+        """Begin to look for due charges; may be repeated."""
+        if not self.is_running:
+            self._loop = asyncio.get_running_loop()
+            self._shop.charges.awaits_schedule = True
+            self._looking = self._loop.create_task(self._look())
+
+    async def stop(self) -> None:
+        """Begin nothing new; what is on its way goes on."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        if self._shop.is_open:
+            self._shop.charges.awaits_schedule = False
+
+    def wake(self, bot: Bot, name: str, delay: float = 0.0) -> None:
+        """Go on with a charge after some seconds, as far as this process lives that long."""
+        if delay <= 0:
+            self._begin(bot, name)
+        elif self.is_running:
+            timer = asyncio.get_running_loop().call_later(delay, self._on_time, bot, name)
+            self._timers.add(timer)
+
+    def _on_time(self, bot: Bot, name: str) -> None:
+        now = asyncio.get_running_loop().time()
+        self._timers = {timer for timer in self._timers if timer.when() > now and not timer.cancelled()}
+        self._begin(bot, name)
+
+    async def run_due(self) -> int:
+        """Go on with everything that is due, until nothing is; return how many charges that were."""
+        done: set[tuple[int, str]] = set()
+        while started := await self._round(done):
+            await asyncio.wait(started)
+        return len(done)
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                await self._round(set())
+            except Exception as error:
+                logger.error(
+                    "what is due cannot be read from the storage (%s: %s): retries, refunds and charges of dead "
+                    "workers wait until it answers",
+                    type(error).__name__,
+                    error,
+                )
+            await asyncio.sleep(random.uniform(*LOOK_EVERY))
+
+    async def _round(self, done: set[tuple[int, str]]) -> list[asyncio.Task[None]]:
+        """Begin with what is due and was not done in this round, as much as may run at once."""
+        started = []
+        for bot in self._shop.bots:
+            for name in await self._shop.charges.due(bot.id, limit=AT_ONCE + len(done)):
+                if (bot.id, name) not in done and len(self._busy) < AT_ONCE:
+                    done.add((bot.id, name))
+                    started.append(self._begin(bot, name))
+        return started
+
+    def _begin(self, bot: Bot, name: str) -> asyncio.Task[None]:
+        """Go on with a charge in a task of its own, unless this worker is at it."""
+        key = (bot.id, name)
+        task = self._busy.get(key)
+        if task is None or task.done():
+            task = self._busy[key] = self._feed.spawn(self._go_on(bot, name), f"going on with payment {name}")
+            task.add_done_callback(lambda task: self._forget(key, task))
+        return task
+
+    def _forget(self, key: tuple[int, str], task: asyncio.Task[None]) -> None:
+        if self._busy.get(key) is task:
+            del self._busy[key]
+
+    async def _go_on(self, bot: Bot, name: str) -> None:
+        claim = await self._shop.charges.claim(bot.id, name)
+        if claim is None:
+            return
+        if claim.step != DELIVER:
+            await self._refunds.go_on(bot, claim)
+            return
+        dispatcher = self._shop.dispatcher
+        if dispatcher is None:
+            await self._shop.charges.give_back(claim, attempts=claim.body["attempts"] - 1)
+            return
+        body = claim.body
+        logger.info("payment %s: attempt %s", name, body["attempts"])
+        try:
+            await self._feed.event(dispatcher, bot, user_of(body), body["at"], {CLAIM: claim}, **paid_message(body))
+        except Exception:
+            # The delivery has written it down, logged it and set the time of the next attempt.
+            if self._shop.charges.leases.is_held(claim):
+                raise

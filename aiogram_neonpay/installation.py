@@ -142,7 +142,7 @@ class Installation:
         try:
             if CLAIM in data:
                 go_on = self.delivery.deliver if message.successful_payment is not None else self.delivery.announce
-                return await go_on(data[CLAIM], handler, update, message, data)
+                return await go_on(data.pop(CLAIM), handler, update, message, data)
             if ATTEMPT in data:
                 return await self.delivery.carry_own(data[ATTEMPT], handler, update, data)
             if message.successful_payment is not None:

@@ -164,7 +164,7 @@ class Refunds:
             # Cancelled, most likely. Telegram may have done it: the next try is told so and counts it as done.
             await charges.give_back(claim)
             raise
-        await charges.advance(claim, refund=REFUNDED, trouble=None)
+        await charges.advance(claim, refund=REFUNDED, trouble=None, tells=body.get("tells", 0) + 1)
         logger.info("payment %s of %s Stars was refunded", claim.key.name, body["amount"])
 
     async def _send_from_inside(self, bot: Bot, key: RecordKey, record: dict[str, Any]) -> dict[str, Any]:

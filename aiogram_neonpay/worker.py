@@ -39,6 +39,7 @@ class Worker:
         self._looking: asyncio.Task[None] | None = None
         self._timers: set[asyncio.TimerHandle] = set()
         self._busy: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._again: set[tuple[int, str]] = set()
 
     @property
     def is_running(self) -> bool:
@@ -107,10 +108,12 @@ class Worker:
         return started
 
     def _begin(self, bot: Bot, name: str) -> asyncio.Task[None]:
-        """Go on with a charge in a task of its own, unless this worker is at it."""
+        """Go on with a charge in a task of its own; if this worker is at it, that task looks at it once more."""
         key = (bot.id, name)
         task = self._busy.get(key)
-        if task is None or task.done():
+        if task is not None and not task.done():
+            self._again.add(key)
+        else:
             task = self._busy[key] = self._feed.spawn(self._go_on(bot, name), f"going on with payment {name}")
             task.add_done_callback(lambda task: self._forget(key, task))
         return task
@@ -120,6 +123,14 @@ class Worker:
             del self._busy[key]
 
     async def _go_on(self, bot: Bot, name: str) -> None:
+        key = (bot.id, name)
+        while True:
+            self._again.discard(key)
+            await self._do_next(bot, name)
+            if key not in self._again:
+                return
+
+    async def _do_next(self, bot: Bot, name: str) -> None:
         claim = await self._shop.charges.claim(bot.id, name)
         if claim is None:
             return
@@ -135,6 +146,8 @@ class Worker:
         try:
             await self._feed.event(dispatcher, bot, user_of(body), body["at"], {CLAIM: claim}, **paid_message(body))
         except Exception:
-            # The delivery has written it down, logged it and set the time of the next attempt.
+            # The delivery has written it down and set the time of the next attempt; aiogram logs what its own updates
+            # raise, and this is ours.
+            logger.exception("payment %s: attempt %s raised", name, body["attempts"])
             if self._shop.charges.leases.is_held(claim):
-                raise
+                await self._shop.charges.give_back(claim)

@@ -14,9 +14,12 @@ It runs, tests and demonstrates bots that sell for Telegram Stars with no token 
 Nothing in here knows the rest of the package: any bot, in any language, can be pointed at the server.
 """
 
+from aiogram_neonpay.sandbox.bookkeeping import BotLedger, PastSale
 from aiogram_neonpay.sandbox.clock import Clock
 from aiogram_neonpay.sandbox.core import Sandbox
-from aiogram_neonpay.sandbox.errors import SandboxError
+from aiogram_neonpay.sandbox.errors import ArgumentError, LostReply, SandboxError
+from aiogram_neonpay.sandbox.faults.orders import Faults
+from aiogram_neonpay.sandbox.faults.rules import CallFault, Fault, UpdateFault
 from aiogram_neonpay.sandbox.http.server import SandboxServer
 from aiogram_neonpay.sandbox.methods import Reply
 from aiogram_neonpay.sandbox.models import Call, ChatMessage, LedgerRow, PersonRow, Receipt
@@ -32,11 +35,18 @@ from aiogram_neonpay.sandbox.users import SandboxGroup, SandboxUser
 
 __all__ = [
     "DEMO_USERS",
+    "ArgumentError",
+    "BotLedger",
     "Call",
+    "CallFault",
     "ChatMessage",
     "Clock",
     "DemoUser",
+    "Fault",
+    "Faults",
     "LedgerRow",
+    "LostReply",
+    "PastSale",
     "PersonRow",
     "Receipt",
     "Reply",
@@ -47,6 +57,7 @@ __all__ = [
     "SandboxGroup",
     "SandboxServer",
     "SandboxUser",
+    "UpdateFault",
     "run_sandbox",
     "serve_dispatcher",
 ]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from aiogram_neonpay.sandbox import ledger
+from aiogram_neonpay.sandbox.bookkeeping import BotLedger
 from aiogram_neonpay.sandbox.clock import Clock
 from aiogram_neonpay.sandbox.errors import ApiError, SandboxError
+from aiogram_neonpay.sandbox.faults.book import FaultBook
+from aiogram_neonpay.sandbox.faults.orders import Faults
 from aiogram_neonpay.sandbox.ids import IdSource
 from aiogram_neonpay.sandbox.methods import BotApi, Reply
 from aiogram_neonpay.sandbox.models import Call, Charge, LedgerRow, Receipt
@@ -24,14 +29,15 @@ class Sandbox:
     :param clock: the time to live by; by default the present, running.
     :param rules: switches for what is a guess or a nuisance.
 
-    ``world`` and ``payments`` are the parts it is made of: the server uses them, and so may tests that look
-    closer than a person could.
+    ``faults`` orders failures of calls and updates. ``world`` and ``payments`` are the parts it is made of:
+    the server uses them, and so may tests that look closer than a person could.
     """
 
     def __init__(self, seed: int | None = None, *, clock: Clock | None = None, rules: Rules | None = None) -> None:
         self.clock = clock or Clock()
-        self.world = World(self.clock, IdSource(seed), rules or Rules())
+        self.world = World(self.clock, IdSource(seed), rules or Rules(), FaultBook(seed))
         self.payments = Payments(self.world)
+        self.faults = Faults(self.world)
         self._api = BotApi(self.world, self.payments)
         self._users: dict[int, SandboxUser] = {}
 
@@ -101,6 +107,10 @@ class Sandbox:
         """Return a bot's Star transactions, oldest first."""
         return list(find_bot(self.world, bot).ledger)
 
+    def ledger(self, bot: str | int | None = None) -> BotLedger:
+        """Return the handle with which a bot's Star transactions are given a past, or gaps."""
+        return BotLedger(self.world, find_bot(self.world, bot))
+
     def pending_updates(self, bot: str | int | None = None) -> int:
         """Return how many updates wait for a bot, unconfirmed."""
         return len(find_bot(self.world, bot).queue)
@@ -118,19 +128,32 @@ class Sandbox:
         """
         self.payments.repeat(self._charge(receipt))
 
-    def refund(self, receipt: Receipt | str) -> None:
-        """Refund a charge as another program with the bot's token would.
+    def refund(self, receipt: Receipt | str, *, notify: bool = True) -> None:
+        """Refund a charge as another program with the bot's token would: no call of the bot is recorded.
 
+        :param notify: whether the bot gets the `refunded_payment` update; ``False`` loses it.
         :raises SandboxError: when it has been refunded already, or was never charged.
         """
         charge = self._charge(receipt)
-        try:
-            self.payments.refund(self.world.bots[charge.bot_id], charge.user_id, charge.id)
-        except ApiError as error:
-            raise SandboxError(error.description) from error
+        with _explained():
+            self.payments.refund(self.world.bots[charge.bot_id], charge.user_id, charge.id, notify=notify)
+
+    def charge_back(self, receipt: Receipt | str, *, row: bool = True) -> None:
+        """Take a charge's Stars from the bot because the buyer got their money back from the app store.
+
+        No update comes, the balance may fall below zero, the buyer's Stars stay. All of it is a guess.
+
+        :param row: whether the bot's transactions show it, as they show a refund.
+        :raises SandboxError: when it has been refunded already, or was never charged.
+        """
+        with _explained():
+            ledger.charge_back(self.world, self._charge(receipt), shown=row)
 
     async def call(self, token: str, method: str, params: Mapping[str, Any] | None = None) -> Reply:
-        """Make a Bot API call without a socket."""
+        """Make a Bot API call without a socket.
+
+        :raises ConnectionError: when a fault takes the answer.
+        """
         return await self._api.call(token, method, params or {})
 
     def _charge(self, receipt: Receipt | str) -> Charge:
@@ -139,3 +162,11 @@ class Sandbox:
         if charge is None:
             raise SandboxError("there is no such charge: was the attempt successful?")
         return charge
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except ApiError as error:
+        raise SandboxError(error.description) from error

@@ -5,7 +5,9 @@ Source: `Client::fail_query_with_error` in tdlib/telegram-bot-api.
 
 from __future__ import annotations
 
-_PREFIXES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 409: "Conflict"}
+_PREFIXES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict"}
+#: What Telegram's own front servers say when the one behind them fails; the text is all there is.
+_OUTAGES = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout"}
 _REWRITTEN = {
     "MESSAGE_NOT_MODIFIED": (
         "message is not modified: specified new message content and reply markup are exactly the same as "
@@ -35,11 +37,19 @@ class SandboxError(Exception):
     """A person in the sandbox tried what cannot be done there, such as paying an invoice that is not shown."""
 
 
+class ArgumentError(SandboxError, ValueError):
+    """An argument the sandbox cannot take: the message names the argument, its limits and the value."""
+
+
+class LostReply(ConnectionError):
+    """A call that gets no answer: over HTTP the connection is closed, without a socket this is raised."""
+
+
 def refuse(text: str, code: int = 400) -> ApiError:
     """Word a refusal as the Bot API server does: prefix it, and lower the first letter unless it is a token.
 
     :param text: Telegram's token (``STARS_INVOICE_INVALID``) or sentence.
-    :param code: 400, 401, 403 or 409.
+    :param code: 400, 401, 403, 404 or 409.
     """
     if text == "USER_IS_BLOCKED":
         code, text = 403, "bot was blocked by the user"
@@ -54,3 +64,15 @@ def refuse(text: str, code: int = 400) -> ApiError:
 def flood(seconds: int) -> ApiError:
     """Return the 429 that asks the client to come back after ``seconds``."""
     return ApiError(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
+
+
+def outage(code: int, text: str | None = None) -> ApiError:
+    """Word a failure of Telegram's servers.
+
+    :param code: 500, 502, 503 or 504.
+    :param text: what follows ``Internal Server Error: `` (``restart`` is what a restarting server says), or
+        the whole description of another code; the code's usual description by default.
+    """
+    if not text:
+        return ApiError(code, _OUTAGES[code])
+    return ApiError(code, f"{_OUTAGES[500]}: {text}" if code == 500 else text)

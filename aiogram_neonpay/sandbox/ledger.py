@@ -1,15 +1,22 @@
-"""Owns the movement of Stars: sales, refunds, top-ups, and the rows that record them."""
+"""Owns the movement of Stars: sales, refunds, chargebacks, top-ups, and the rows that record them."""
 
 from __future__ import annotations
 
+import bisect
+
 from aiogram_neonpay.sandbox.errors import refuse
-from aiogram_neonpay.sandbox.models import Charge, Invoice, Json, LedgerRow, Person, PersonRow
+from aiogram_neonpay.sandbox.models import Affiliate, Charge, Invoice, Json, LedgerRow, Person, PersonRow
 from aiogram_neonpay.sandbox.rules import (
     GUESS_BOT_TOO_POOR,
+    GUESS_CHARGED_BACK,
     GUESS_FOREIGN_CHARGE,
     GUESS_UNKNOWN_CHARGE,
+    Rules,
 )
 from aiogram_neonpay.sandbox.world import BotAccount, World
+
+#: Nanostars in a Star.
+NANO = 1_000_000_000
 
 
 def top_up(world: World, person: Person, stars: int) -> None:
@@ -22,16 +29,27 @@ def top_up(world: World, person: Person, stars: int) -> None:
 
 def sell(world: World, bot: BotAccount, person: Person, invoice: Invoice) -> Charge:
     """Move an invoice's Stars from the person to the bot and record the charge. The caller checked the balance."""
-    date = world.clock.date()
-    charge = Charge(world.ids.charge_id(), bot.id, person.id, invoice, date)
+    charge = make_charge(world, invoice, person.id, world.clock.date(), bot.affiliate)
+    person.stars -= invoice.amount
+    person.history.append(PersonRow(-invoice.amount, charge.date, invoice.title, charge.id))
+    record(bot, sale_row(world, charge))
+    world.feed.publish("ledger")
+    return charge
+
+
+def make_charge(
+    world: World,
+    invoice: Invoice,
+    user_id: int,
+    date: int,
+    affiliate: Affiliate | None = None,
+    charge_id: str | None = None,
+) -> Charge:
+    """Make a charge known, with a new id or a given one. No Stars move yet."""
+    charge = Charge(charge_id or world.ids.charge_id(), invoice.bot_id, user_id, invoice, date, affiliate=affiliate)
     if invoice.subscription_period:
         charge.subscription_until = date + invoice.subscription_period
-    person.stars -= invoice.amount
-    person.history.append(PersonRow(-invoice.amount, date, invoice.title, charge.id))
-    bot.balance += invoice.amount
-    bot.ledger.append(_row(charge, date, outgoing=False))
     world.charges[charge.id] = charge
-    world.feed.publish("ledger")
     return charge
 
 
@@ -47,36 +65,142 @@ def give_back(world: World, bot: BotAccount, user_id: int, charge_id: str) -> Ch
         raise refuse(GUESS_FOREIGN_CHARGE)
     if charge.refunded:
         raise refuse("CHARGE_ALREADY_REFUNDED")
-    amount = charge.invoice.amount
-    if bot.balance < amount and not world.rules.balance_below_zero:
+    date = world.clock.date()
+    row = refund_row(world, charge, date)
+    if in_nanostars(bot) < row.amount * NANO + row.nanostars and not world.rules.balance_below_zero:
         raise refuse(GUESS_BOT_TOO_POOR)
     charge.refunded = True
-    date = world.clock.date()
-    person = world.people[user_id]
+    person, amount = world.people[user_id], charge.invoice.amount
     person.stars += amount
     person.history.append(PersonRow(amount, date, f"Refund: {charge.invoice.title}", charge.id))
-    bot.balance -= amount
-    bot.ledger.append(_row(charge, date, outgoing=True))
+    record(bot, row)
     world.feed.publish("ledger")
     return charge
 
 
+def charge_back(world: World, charge: Charge, *, shown: bool) -> None:
+    """Take a charge's Stars from the bot because a store gave the buyer's money back; below zero if need be.
+
+    The buyer's Stars stay as they are, and no update tells the bot. All of it, the row included, is a guess.
+
+    :param shown: whether a row records it, in the form of a refund's.
+    :raises ApiError: 400 CHARGE_ALREADY_REFUNDED (a guess).
+    """
+    if charge.refunded:
+        raise refuse(GUESS_CHARGED_BACK)
+    charge.refunded = True
+    bot = world.bots[charge.bot_id]
+    row = refund_row(world, charge, world.clock.date(), kind="chargeback")
+    if shown:
+        record(bot, row)
+    else:
+        _move(bot, row)
+    world.feed.publish("ledger")
+
+
+def sale_row(world: World, charge: Charge) -> LedgerRow:
+    """Return the row of a charge."""
+    return _row(world, charge, charge.date, outgoing=False, kind="sale")
+
+
+def refund_row(world: World, charge: Charge, date: int, kind: str = "refund") -> LedgerRow:
+    """Return the row of a charge's refund."""
+    return _row(world, charge, date, outgoing=True, kind=kind)
+
+
+def record(bot: BotAccount, row: LedgerRow, *, in_order: bool = True) -> None:
+    """Move a row's Stars and write it down: behind the rows of its date, or at the end."""
+    _move(bot, row)
+    enter(bot, row, in_order=in_order)
+
+
+def enter(bot: BotAccount, row: LedgerRow, *, in_order: bool = True) -> None:
+    """Write a row down, moving nothing: behind the rows of its date, or at the end."""
+    if in_order and bot.ledger and bot.ledger[-1].date > row.date:
+        bisect.insort_right(bot.ledger, row, key=lambda other: other.date)
+    else:
+        bot.ledger.append(row)
+
+
+def in_nanostars(bot: BotAccount) -> int:
+    """Return a bot's balance in nanostars."""
+    return bot.balance * NANO + bot.nanostars
+
+
+def balance_json(bot: BotAccount) -> Json:
+    """Return a bot's balance as the Bot API `StarAmount`."""
+    amount: Json = {"amount": bot.balance}
+    if bot.nanostars:
+        amount["nanostar_amount"] = bot.nanostars
+    return amount
+
+
 def transaction_json(world: World, row: LedgerRow) -> Json:
     """Return the Bot API `StarTransaction` of one row."""
+    shown: Json = {"id": row.id, "amount": row.amount, "date": row.date}
+    if row.nanostars:
+        shown["nanostar_amount"] = row.nanostars
+    shown["receiver" if row.outgoing else "source"] = row.partner or _payer(world, row)
+    return shown
+
+
+def _payer(world: World, row: LedgerRow) -> Json:
+    assert row.user_id is not None
     partner: Json = {
         "type": "user",
         "transaction_type": "invoice_payment",
         "user": world.people[row.user_id].as_user(),
         "invoice_payload": row.payload,
     }
+    if row.affiliate:
+        partner["affiliate"] = row.affiliate
     if row.subscription_period:
         partner["subscription_period"] = row.subscription_period
-    side = "receiver" if row.outgoing else "source"
-    return {"id": row.id, "amount": row.amount, "date": row.date, side: partner}
+    return partner
 
 
-def _row(charge: Charge, date: int, *, outgoing: bool) -> LedgerRow:
+def _row(world: World, charge: Charge, date: int, *, outgoing: bool, kind: str) -> LedgerRow:
     invoice = charge.invoice
+    stars, nanostars = _net(charge, world.rules)
     return LedgerRow(
-        charge.id, invoice.amount, date, outgoing, charge.user_id, invoice.payload, invoice.subscription_period
+        charge.id,
+        stars,
+        date,
+        outgoing,
+        charge.user_id,
+        invoice.payload,
+        invoice.subscription_period,
+        nanostars,
+        kind,
+        affiliate=_affiliate_json(world, charge, -1 if outgoing else 1),
     )
+
+
+def _commission(charge: Charge) -> int:
+    return 0 if charge.affiliate is None else charge.invoice.amount * NANO * charge.affiliate.per_mille // 1000
+
+
+def _net(charge: Charge, rules: Rules) -> tuple[int, int]:
+    deducted = _commission(charge) if rules.commission_deducted else 0
+    return divmod(charge.invoice.amount * NANO - deducted, NANO)
+
+
+def _affiliate_json(world: World, charge: Charge, sign: int) -> Json | None:
+    if charge.affiliate is None:
+        return None
+    stars, nanostars = divmod(_commission(charge), NANO)
+    shown: Json = {
+        "affiliate_user": world.people[charge.affiliate.user_id].as_user(),
+        "commission_per_mille": charge.affiliate.per_mille,
+        "amount": sign * stars,
+    }
+    if nanostars:
+        shown["nanostar_amount"] = sign * nanostars
+    return shown
+
+
+def _move(bot: BotAccount, row: LedgerRow) -> None:
+    moved = row.amount * NANO + row.nanostars
+    total = in_nanostars(bot) + (-moved if row.outgoing else moved)
+    sign = -1 if total < 0 else 1  # both parts have the sign of the whole (Bot API, StarAmount)
+    bot.balance, bot.nanostars = (sign * part for part in divmod(abs(total), NANO))

@@ -43,15 +43,33 @@ class PersonRow:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One row of a bot's Star transactions; sale and refund share the id and differ in direction."""
+    """One row of a bot's Star transactions; sale and refund share the id and differ in direction.
+
+    ``amount`` (whole Stars) and ``nanostars`` (billionths of a Star beside them) are positive in both
+    directions. ``kind`` is ``sale``, ``refund``, ``chargeback`` or the kind it was added under; ``user_id``
+    and ``payload`` are ``None`` where no person or no invoice is concerned. ``partner`` is the Bot API
+    `TransactionPartner` of rows that are neither sale nor refund, ``affiliate`` the `AffiliateInfo`.
+    """
 
     id: str
     amount: int
     date: int
     outgoing: bool
-    user_id: int
-    payload: str
+    user_id: int | None
+    payload: str | None
     subscription_period: int | None = None
+    nanostars: int = 0
+    kind: str = "sale"
+    partner: Json | None = None
+    affiliate: Json | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Affiliate:
+    """Somebody who earns ``per_mille`` thousandths of what a bot sells."""
+
+    user_id: int
+    per_mille: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +101,7 @@ class Charge:
     update_message: Json | None = None
     subscription_until: int | None = None
     refunded: bool = False
+    affiliate: Affiliate | None = None
 
 
 @dataclass(slots=True)
@@ -152,6 +171,8 @@ class Call:
 
     ``result`` holds the answer, ``error`` the description of a refusal (then ``result`` is ``None``).
     ``time`` is in Unix seconds of the sandbox's clock. Successful ``getUpdates`` calls are not recorded.
+    ``fault`` is the number of the fault rule that struck: beside an ``error`` the call had no effect, beside
+    a ``result`` it had one, and the bot was not told.
     """
 
     bot_id: int
@@ -161,6 +182,7 @@ class Call:
     error: str | None
     error_code: int | None
     time: float
+    fault: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

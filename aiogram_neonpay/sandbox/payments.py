@@ -16,6 +16,7 @@ from aiogram_neonpay.sandbox.rules import (
     PRE_CHECKOUT_DEADLINE,
     PRE_CHECKOUT_RETENTION,
 )
+from aiogram_neonpay.sandbox.updates import QueuedUpdate
 from aiogram_neonpay.sandbox.world import BotAccount, World
 
 TIMEOUT = "BOT_PRECHECKOUT_TIMEOUT"
@@ -41,6 +42,7 @@ class Checkout:
 
     id: str
     bot_id: int
+    user_id: int
     deadline: float
     decided: asyncio.Event = field(default_factory=asyncio.Event)
     vote: bool | None = None
@@ -106,9 +108,15 @@ class Payments:
         checkout.vote, checkout.error = ok, None if ok else error
         checkout.decided.set()
 
-    def refund(self, bot: BotAccount, user_id: int, charge_id: str) -> Charge:
+    def payer_of(self, query_id: str) -> int | None:
+        """Return whose checkout a pre-checkout query is about, while it waits for its answer."""
+        checkout = self._checkouts.get(query_id)
+        return checkout.user_id if checkout else None
+
+    def refund(self, bot: BotAccount, user_id: int, charge_id: str, *, notify: bool = True) -> Charge:
         """Refund a charge: Stars go back, and the bot's service message says so.
 
+        :param notify: whether the bot gets the update of that message.
         :raises ApiError: as :func:`aiogram_neonpay.sandbox.ledger.give_back`.
         """
         charge = ledger.give_back(self._world, bot, user_id, charge_id)
@@ -119,7 +127,8 @@ class Payments:
         # Outgoing, and yet delivered to the bot: Client.cpp lets this kind through on purpose.
         message = self._world.post(chat, bot.as_user(), {"refunded_payment": content}, bot_id=bot.id)
         message.charge_id = charge.id
-        self._world.message_update(bot, message)
+        if notify:
+            self._world.message_update(bot, message)
         self._world.announce(message)
         for other in chat.messages.values():
             if other.charge_id == charge.id and other is not message:
@@ -129,7 +138,10 @@ class Payments:
     def repeat(self, charge: Charge) -> None:
         """Deliver a charge's `successful_payment` update once more, under its old number."""
         if charge.update_id is None or charge.update_message is None:
-            raise SandboxError("the bot never got an update of this charge: it does not ask for messages")
+            raise SandboxError(
+                "the bot never got an update of this charge: it does not ask for messages, a fault keeps it, "
+                "or the sale was added to the ledger alone"
+            )
         bot = self._world.bots[charge.bot_id]
         lane = f"chat:{charge.user_id}"
         update = bot.queue.repeat(
@@ -140,7 +152,7 @@ class Payments:
     async def _ask(self, bot: BotAccount, person: Person, invoice: Invoice) -> Checkout:
         world = self._world
         deadline = world.clock.now() + PRE_CHECKOUT_DEADLINE
-        checkout = Checkout(world.ids.query_id(), bot.id, deadline)
+        checkout = Checkout(world.ids.query_id(), bot.id, person.id, deadline)
         self._checkouts[checkout.id] = checkout
         timer = world.clock.call_at(deadline, checkout.decided.set)
         world.update(
@@ -176,9 +188,11 @@ class Payments:
         # Also for an invoice paid in a group: the service message comes in the payer's private chat.
         message = world.post(chat, person.as_user(), {"successful_payment": content})
         message.charge_id = charge.id
-        update = world.message_update(bot, message)
-        if update is not None:
+
+        def remember(update: QueuedUpdate) -> None:
             charge.update_id, charge.update_message = update.id, update.content
+
+        world.message_update(bot, message, queued=remember)
         if paid is not None and paid.chat is chat and paid.charge_id is None:
             paid.charge_id = charge.id
             world.announce(paid)

@@ -67,17 +67,21 @@ class LongPoll:
         self._ending = False
         self._queue.signal.notify()
         end = now + timeout
-        batch: list[QueuedUpdate] = self._queue.fetch(offset, limit)
-        while not batch:
-            left = end - loop.time()
-            if left <= 0 or self._ending:
-                break
-            await self._queue.signal.wait(left)
-            if self._current is not request:
-                raise await self.conflict(self._reason)
-            batch = self._queue.fetch(offset, limit)
-        if self._current is request:
-            self._current = None
+        try:
+            batch: list[QueuedUpdate] = self._queue.fetch(offset, limit)
+            while not batch:
+                left = end - loop.time()
+                if left <= 0 or self._ending:
+                    break
+                await self._queue.signal.wait(left)
+                if self._current is not request:
+                    raise await self.conflict(self._reason)
+                batch = self._queue.fetch(offset, limit)
+        finally:
+            # Also when the client has gone: a poll that nobody waits for is in nobody's way.
+            if self._current is request:
+                self._current = None
+                self._queue.signal.notify()
         return [update.as_json() for update in batch]
 
     async def conflict(self, reason: str) -> ApiError:

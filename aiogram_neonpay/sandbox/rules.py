@@ -45,7 +45,7 @@ POLL_TIMEOUT: Final = 50
 TRANSACTIONS_LIMIT: Final = 100
 WEBHOOK_CONNECTIONS: Final = 40
 WEBHOOK_CONNECTIONS_LIMIT: Final = 100
-WEBHOOK_ANSWER_SECONDS: Final = 60
+WEBHOOK_ANSWER_SECONDS: Final = 60.0
 WEBHOOK_RETRY_AFTER_LIMIT: Final = 3600
 WEBHOOK_GONE_SECONDS: Final = 23 * 3600
 
@@ -69,6 +69,8 @@ GUESS_FOREIGN_CHARGE: Final = "CHARGE_NOT_FOUND"
 GUESS_BOT_TOO_POOR: Final = "BALANCE_TOO_LOW"
 #: What `provider_payment_charge_id` holds for Stars.
 GUESS_PROVIDER_CHARGE_ID: Final = ""
+#: Refunding what a store has charged back is taken for refunding twice.
+GUESS_CHARGED_BACK: Final = "CHARGE_ALREADY_REFUNDED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,14 @@ class Rules:
         pressed Start (a guess).
     :param balance_below_zero: let a refund take the bot's balance below zero instead of refusing it
         (refusing with BALANCE_TOO_LOW is a guess).
+    :param commission_deducted: a sale with an affiliate is in the ledger without the commission, in Stars and
+        nanostars, and so is its refund; ``False`` shows the price (which of the two is a guess).
+    :param webhook_timeout: how long a webhook may take to answer, in real seconds.
     """
 
     price_cap: int | None = 10_000
     polling_brake: bool = True
     paying_opens_chat: bool = True
     balance_below_zero: bool = False
+    commission_deducted: bool = True
+    webhook_timeout: float = WEBHOOK_ANSWER_SECONDS

@@ -67,7 +67,15 @@ def find_reply_button(chats: Iterable[Chat], text: str) -> tuple[Chat, str] | No
     return None
 
 
-def newest_invoice(chats: Iterable[Chat], after: int = 0) -> Message | None:
-    """Find the newest invoice message, if it is newer than the message number ``after``."""
-    messages = [m for chat in chats for m in chat.messages.values() if m.invoice and m.order > after]
+def newest_invoice(chats: Iterable[Chat], after: int = 0, payload: str | None = None) -> Message | None:
+    """Find the newest invoice message, if it is newer than the message number ``after``.
+
+    :param payload: only one with this payload.
+    """
+    messages = [
+        message
+        for chat in chats
+        for message in chat.messages.values()
+        if message.invoice and message.order > after and payload in (None, message.invoice.payload)
+    ]
     return max(messages, key=lambda message: message.order, default=None)

@@ -1,18 +1,30 @@
-"""Owns a bot's queue of updates: numbering, filtering, retention, confirmation and repeats."""
+"""Owns a bot's queue of updates: numbering, filtering, retention, confirmation and repeats.
+
+Every operation costs what it hands out, not what waits: a queue may hold 100,000 updates.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from itertools import islice
+
+from aiogram.types import Update
 
 from aiogram_neonpay.sandbox.clock import Clock
 from aiogram_neonpay.sandbox.models import Json
 from aiogram_neonpay.sandbox.rules import OPT_IN_UPDATES, QUEUE_LENGTH
 from aiogram_neonpay.sandbox.signals import Signal
 
+#: Every kind of update the Bot API has, by the field of `Update` that holds it.
+UPDATE_KINDS = frozenset(Update.model_fields) - {"update_id"}
+#: Dates of expiry of confirmed updates that may pile up before they are cleared away.
+_STALE_DATES = 1000
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class QueuedUpdate:
     """One update waiting for a bot.
 
@@ -38,13 +50,18 @@ class UpdateQueue:
     def __init__(self, clock: Clock, first_id: int, signal: Signal) -> None:
         self._clock = clock
         self._next_id = first_id
-        self._waiting: deque[QueuedUpdate] = deque()
+        self._waiting: OrderedDict[int, QueuedUpdate] = OrderedDict()
+        self._repeats: list[QueuedUpdate] = []
+        self._lanes: dict[str, deque[QueuedUpdate]] = {}
+        self._expiries: list[tuple[float, int]] = []
         self.allowed: frozenset[str] | None = None
         self.signal = signal
+        #: Called with every update that the bot has confirmed.
+        self.confirmed: Callable[[QueuedUpdate], None] = lambda update: None
 
     def __len__(self) -> int:
         self._expire()
-        return len(self._waiting)
+        return len(self._waiting) + len(self._repeats)
 
     def wants(self, kind: str) -> bool:
         """Tell whether the bot's ``allowed_updates`` let this kind in."""
@@ -52,22 +69,30 @@ class UpdateQueue:
             return kind not in OPT_IN_UPDATES
         return kind in self.allowed
 
-    def put(self, kind: str, content: Json, *, lifetime: float, lane: str) -> QueuedUpdate | None:
-        """Queue an update for ``lifetime`` seconds; ``None`` when the bot does not want the kind."""
-        if not self.wants(kind) or len(self._waiting) >= QUEUE_LENGTH:
+    def put(self, kind: str, content: Json, *, expires: float, lane: str) -> QueuedUpdate | None:
+        """Queue an update until the Unix time ``expires``.
+
+        ``None`` when the bot does not want the kind, the queue is full, or the update has expired already.
+        """
+        self._expire()
+        if not self.wants(kind) or len(self._waiting) >= QUEUE_LENGTH or expires <= self._clock.now():
             return None
-        update = QueuedUpdate(self._next_id, kind, content, self._clock.now() + lifetime, lane)
+        update = QueuedUpdate(self._next_id, kind, content, expires, lane)
         self._next_id += 1
-        self._waiting.append(update)
+        self._waiting[update.id] = update
+        self._lanes.setdefault(lane, deque()).append(update)
+        if len(self._expiries) > 2 * len(self._waiting) + _STALE_DATES:
+            self._expiries = [item for item in self._expiries if item[1] in self._waiting]
+            heapq.heapify(self._expiries)
+        heapq.heappush(self._expiries, (expires, update.id))
         self.signal.notify()
         return update
 
     def repeat(self, update_id: int, kind: str, content: Json, *, lifetime: float, lane: str) -> QueuedUpdate:
         """Queue an update once more under its old number, as after a lost confirmation."""
         expires = self._clock.now() + lifetime
-        # Ahead of the others: a client computes its next offset from the last update of a batch.
         update = QueuedUpdate(update_id, kind, content, expires, lane, repeated=True)
-        self._waiting.appendleft(update)
+        self._repeats.append(update)
         self.signal.notify()
         return update
 
@@ -78,28 +103,55 @@ class UpdateQueue:
         """
         self._expire()
         if offset < 0:
-            while len(self._waiting) > -offset:
-                self._waiting.popleft()
-        elif offset > 0:
-            self._waiting = deque(item for item in self._waiting if item.repeated or item.id >= offset)
-        batch = list(self._waiting)[:limit]
-        if any(item.repeated for item in batch):
-            # A repeat is handed out once; it is below every offset the client will send from now on.
-            self._waiting = deque(item for item in self._waiting if not item.repeated or item not in batch)
-        return batch
+            for forgotten in list(islice(self._waiting.values(), max(0, len(self._waiting) + offset))):
+                self._remove(forgotten)
+        while (oldest := next(iter(self._waiting.values()), None)) is not None and oldest.id < offset:
+            self._remove(oldest)
+            self.confirmed(oldest)
+        # Repeats first: a client computes its next offset from the last update of a batch. Each is handed out
+        # once; it is below every offset the client will send from now on.
+        repeats, self._repeats = self._repeats[:limit], self._repeats[limit:]
+        return repeats + list(islice(self._waiting.values(), limit - len(repeats)))
 
-    def pending(self) -> list[QueuedUpdate]:
-        """Return everything that waits, oldest first, confirming nothing."""
+    def heads(self, busy: Collection[str], limit: int) -> list[QueuedUpdate]:
+        """Return the first waiting update of up to ``limit`` lanes that are not ``busy``, confirming nothing."""
         self._expire()
-        return list(self._waiting)
+        found: dict[str, QueuedUpdate] = {}
+        for update in self._repeats:
+            if len(found) < limit and update.lane not in busy:
+                found.setdefault(update.lane, update)
+        for name, lane in self._lanes.items():
+            if len(found) >= limit:
+                break
+            if name not in busy:
+                found.setdefault(name, lane[0])
+        return list(found.values())
+
+    def holds(self, update: QueuedUpdate) -> bool:
+        """Tell whether an update still waits."""
+        self._expire()
+        return self._waiting.get(update.id) is update or any(item is update for item in self._repeats)
 
     def confirm(self, update: QueuedUpdate) -> None:
         """Forget one update that a webhook has accepted."""
-        self._waiting = deque(item for item in self._waiting if item is not update)
+        waited = self.holds(update)
+        self.forget(update)
+        if waited and not update.repeated:
+            self.confirmed(update)
+
+    def forget(self, update: QueuedUpdate) -> None:
+        """Forget one update that nobody has accepted."""
+        if self._waiting.get(update.id) is update:
+            self._remove(update)
+        else:
+            self._repeats = [item for item in self._repeats if item is not update]
 
     def clear(self) -> None:
         """Forget everything that waits (``drop_pending_updates``)."""
         self._waiting.clear()
+        self._repeats.clear()
+        self._lanes.clear()
+        self._expiries.clear()
         self.signal.notify()
 
     def allow(self, kinds: Iterable[str]) -> None:
@@ -112,5 +164,17 @@ class UpdateQueue:
 
     def _expire(self) -> None:
         now = self._clock.now()
-        if any(item.expires <= now for item in self._waiting):
-            self._waiting = deque(item for item in self._waiting if item.expires > now)
+        while self._expiries and self._expiries[0][0] <= now:
+            expired = self._waiting.get(heapq.heappop(self._expiries)[1])
+            if expired is not None:
+                self._remove(expired)
+        if self._repeats and any(item.expires <= now for item in self._repeats):
+            self._repeats = [item for item in self._repeats if item.expires > now]
+
+    def _remove(self, update: QueuedUpdate) -> None:
+        del self._waiting[update.id]
+        lane = self._lanes[update.lane]
+        while lane and lane[0].id not in self._waiting:
+            lane.popleft()
+        if not lane:
+            del self._lanes[update.lane]

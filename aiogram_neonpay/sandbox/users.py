@@ -136,6 +136,7 @@ class SandboxUser:
         invoice: ChatMessage | Any | None = None,
         *,
         link: str | None = None,
+        payload: str | None = None,
         chat: SandboxGroup | int | None = None,
         timeout: float = PATIENCE,
     ) -> Receipt:
@@ -146,12 +147,16 @@ class SandboxUser:
 
         :param invoice: a :class:`ChatMessage` or an aiogram ``Message``.
         :param link: an invoice link or its slug.
+        :param payload: what the bot wrote into the invoice: the newest message with it that the person sees,
+            else the newest link.
         :param timeout: real seconds to wait for an invoice to appear.
         :raises SandboxError: when there is no such invoice.
         """
         message: Message | None = None
         if link is not None:
             content = people.linked_invoice(self._world, link)
+        elif payload is not None:
+            content, message = await self._about(payload, chat, timeout)
         else:
             message = self._given(invoice) if invoice is not None else await self._offered(chat, timeout)
             content = _invoice_of(message)
@@ -223,6 +228,24 @@ class SandboxUser:
         found = newest_invoice(chats, self._acted) or newest_invoice(chats)
         if found is None:
             raise SandboxError(f"{self.name} sees no invoice{self._last_words(chats)}")
+        return found
+
+    async def _about(
+        self, payload: str, chat: SandboxGroup | int | None, timeout: float
+    ) -> tuple[Invoice, Message | None]:
+        chats = self._chats(chat)
+
+        def find() -> tuple[Invoice, Message | None] | None:
+            message = newest_invoice(chats, payload=payload)
+            if message is not None and message.invoice is not None:
+                return message.invoice, message
+            links = [invoice for invoice in self._world.links.values() if invoice.payload == payload]
+            return (links[-1], None) if links else None
+
+        await self._world.changed.until(lambda: find() is not None, timeout)
+        found = find()
+        if found is None:
+            raise SandboxError(f"{self.name} sees no invoice with the payload {payload!r}, and no link has it")
         return found
 
     def _given(self, invoice: Any) -> Message:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from aiogram_neonpay.sandbox.clock import Clock
 from aiogram_neonpay.sandbox.errors import SandboxError, refuse
+from aiogram_neonpay.sandbox.faults.book import FaultBook
 from aiogram_neonpay.sandbox.ids import IdSource, bot_token
 from aiogram_neonpay.sandbox.models import (
+    Affiliate,
     Call,
     CallbackQuery,
     Charge,
@@ -24,6 +26,7 @@ from aiogram_neonpay.sandbox.models import (
 from aiogram_neonpay.sandbox.polling import LongPoll
 from aiogram_neonpay.sandbox.rules import MESSAGE_RETENTION, OTHER_RETENTION, Rules
 from aiogram_neonpay.sandbox.signals import Feed, Signal
+from aiogram_neonpay.sandbox.transit import Arrival, Parcel, Transit
 from aiogram_neonpay.sandbox.updates import QueuedUpdate, UpdateQueue
 
 #: How many recorded calls are kept; the oldest are forgotten first.
@@ -46,7 +49,11 @@ class Webhook:
 
 @dataclass(slots=True)
 class BotAccount:
-    """A bot: its token, its Stars, its queue and what it has told Telegram about itself."""
+    """A bot: its token, its Stars, its queue and what it has told Telegram about itself.
+
+    ``nanostars`` are the billionths of a Star beside ``balance``, of the same sign; ``ledger`` is in the order
+    in which getStarTransactions shows it.
+    """
 
     id: int
     token: str
@@ -55,7 +62,9 @@ class BotAccount:
     queue: UpdateQueue
     poll: LongPoll
     balance: int = 0
+    nanostars: int = 0
     ledger: list[LedgerRow] = field(default_factory=list)
+    affiliate: Affiliate | None = None
     webhook: Webhook | None = None
     next_webhook_setting: float = 0.0
     commands: dict[tuple[str, str], list[Json]] = field(default_factory=dict)
@@ -68,10 +77,12 @@ class BotAccount:
 class World:
     """Everything there is in one sandbox."""
 
-    def __init__(self, clock: Clock, ids: IdSource, rules: Rules) -> None:
+    def __init__(self, clock: Clock, ids: IdSource, rules: Rules, faults: FaultBook) -> None:
         self.clock = clock
         self.ids = ids
         self.rules = rules
+        self.faults = faults
+        self.transit = Transit(clock, faults, lambda bot_id, update: self.show_update(self.bots[bot_id], update))
         self.people: dict[int, Person] = {}
         self.bots: dict[int, BotAccount] = {}
         self.groups: dict[int, Chat] = {}
@@ -81,11 +92,13 @@ class World:
         self.callbacks: dict[str, CallbackQuery] = {}
         self.inline_queries: dict[str, InlineQuery] = {}
         self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
+        #: How many calls have been recorded, those forgotten included.
+        self.calls_made = 0
         self.updates_shown: deque[Json] = deque(maxlen=UPDATES_SHOWN)
         self.feed = Feed()
         #: Rings when something that people or pages can see has changed.
         self.changed = Signal()
-        #: Rings when an update is queued, or a webhook set: long polls and the webhook pusher listen.
+        #: Rings when an update is queued, a webhook set, a poll begun or ended: those who deliver updates listen.
         self.arrivals = Signal()
         #: The number of the newest message anywhere in this world.
         self.last_order = 0
@@ -103,6 +116,7 @@ class World:
         poll = LongPoll(queue, brake=self.rules.polling_brake)
         bot = BotAccount(bot_id, bot_token(bot_id, username), name, username, queue, poll)
         self.bots[bot_id] = bot
+        self.transit.watch(bot_id, queue)
         for group in self.groups.values():
             group.bot_ids.append(bot_id)
         return bot
@@ -209,19 +223,32 @@ class World:
         self.feed.publish("action", chat_id=chat.id, bot_id=self._bot_of(chat))
 
     def update(
-        self, bot: BotAccount, kind: str, content: Json, *, lane: str, lifetime: float = OTHER_RETENTION
-    ) -> QueuedUpdate | None:
-        """Queue an update for a bot and show it to the pages."""
-        queued = bot.queue.put(kind, content, lifetime=lifetime, lane=lane)
-        if queued is not None:
-            self.show_update(bot, queued)
-        return queued
+        self,
+        bot: BotAccount,
+        kind: str,
+        content: Json,
+        *,
+        lane: str,
+        lifetime: float = OTHER_RETENTION,
+        queued: Arrival = lambda update: None,
+    ) -> None:
+        """Send an update on its way to a bot's queue; faults may lose or delay it.
 
-    def message_update(self, bot: BotAccount, message: Message) -> QueuedUpdate | None:
-        """Queue a message for a bot: kept for 24 hours, in order within its chat."""
-        return self.update(
-            bot, "message", dict(message.body), lane=f"chat:{message.chat.id}", lifetime=MESSAGE_RETENTION
-        )
+        :param lifetime: how long after now it is kept, in seconds.
+        :param queued: told of the update when it is queued, which may be later or never.
+        """
+
+        def arrived(update: QueuedUpdate) -> None:
+            queued(update)
+            self.show_update(bot, update)
+
+        expires = self.clock.now() + lifetime
+        self.transit.send(Parcel(bot.id, bot.queue, kind, content, lane, expires, arrived))
+
+    def message_update(self, bot: BotAccount, message: Message, *, queued: Arrival = lambda update: None) -> None:
+        """Send a message to a bot: kept for 24 hours, in order within its chat."""
+        lane = f"chat:{message.chat.id}"
+        self.update(bot, "message", dict(message.body), lane=lane, lifetime=MESSAGE_RETENTION, queued=queued)
 
     def show_update(self, bot: BotAccount, update: QueuedUpdate) -> None:
         """Put an update on the inspector's list."""

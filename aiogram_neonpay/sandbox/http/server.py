@@ -70,7 +70,7 @@ class SandboxServer:
         add_control_api(app, self.sandbox)
         add_page(app)
         # No access log: paths hold tokens.
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handler_cancellation=True)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()
@@ -88,6 +88,7 @@ class SandboxServer:
         await self._pusher.stop()
         for bot in self.sandbox.world.bots.values():
             bot.poll.let_go()
+        self.sandbox.world.faults.let_go()
         self.sandbox.world.feed.close()
         await runner.cleanup()
 

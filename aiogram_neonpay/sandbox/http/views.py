@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 from aiogram_neonpay.sandbox.models import Chat, Json, Message, Person
 from aiogram_neonpay.sandbox.payments import PaymentForm
 from aiogram_neonpay.sandbox.transcript import current_keyboard, inline_rows
 from aiogram_neonpay.sandbox.world import BotAccount, World
+
+#: Transactions that are shown unless more are asked for: the page draws all it gets.
+TRANSACTIONS_SHOWN = 200
 
 
 def overview(world: World) -> Json:
@@ -121,24 +125,45 @@ def history(person: Person) -> list[Json]:
     ]
 
 
-def ledger(world: World, bot: BotAccount) -> Json:
-    """Return a bot's balance and transactions, newest first, each sale telling whether it is refunded."""
+def ledger(world: World, bot: BotAccount, offset: int = 0, limit: int = TRANSACTIONS_SHOWN) -> Json:
+    """Return a bot's balance and a part of its transactions, newest first, ``offset`` rows skipped.
+
+    ``refundable`` tells that a row is a sale whose Stars the bot still has.
+    """
     rows: list[Json] = []
-    for row in reversed(bot.ledger):
-        charge = world.charges[row.id]
+    for row in itertools.islice(reversed(bot.ledger), offset, offset + limit):
+        charge = world.charges.get(row.id)
         rows.append(
             {
                 "id": row.id,
+                "kind": row.kind,
                 "amount": row.amount,
+                "nanostars": row.nanostars,
                 "date": row.date,
                 "outgoing": row.outgoing,
-                "user": world.people[row.user_id].first_name,
-                "title": charge.invoice.title,
-                "payload": row.payload,
-                "refunded": charge.refunded,
+                "user": world.people[row.user_id].first_name if row.user_id is not None else "Telegram",
+                "title": charge.invoice.title if charge else row.kind.replace("_", " ").capitalize(),
+                "payload": row.payload or "",
+                "refunded": charge is not None and charge.refunded,
+                "refundable": row.kind == "sale" and charge is not None and not charge.refunded,
             }
         )
-    return {"balance": bot.balance, "transactions": rows}
+    return {"balance": bot.balance, "total": len(bot.ledger), "transactions": rows}
+
+
+def bot_view(bot: BotAccount) -> Json:
+    """Return how a bot stands: Stars, updates that wait for it, and how it gets them."""
+    return {
+        "id": bot.id,
+        "name": bot.name,
+        "username": bot.username,
+        "balance": bot.balance,
+        "nanostars": bot.nanostars,
+        "transactions": len(bot.ledger),
+        "pending_updates": len(bot.queue),
+        "polling": bot.poll.active,
+        "webhook": bot.webhook.url if bot.webhook else None,
+    }
 
 
 def commands(world: World, chat: Chat, person: Person) -> list[Json]:

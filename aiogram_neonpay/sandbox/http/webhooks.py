@@ -13,11 +13,8 @@ from typing import Any
 import aiohttp
 
 from aiogram_neonpay.sandbox.core import Sandbox
-from aiogram_neonpay.sandbox.rules import (
-    WEBHOOK_ANSWER_SECONDS,
-    WEBHOOK_GONE_SECONDS,
-    WEBHOOK_RETRY_AFTER_LIMIT,
-)
+from aiogram_neonpay.sandbox.errors import LostReply
+from aiogram_neonpay.sandbox.rules import WEBHOOK_GONE_SECONDS, WEBHOOK_RETRY_AFTER_LIMIT
 from aiogram_neonpay.sandbox.updates import QueuedUpdate
 from aiogram_neonpay.sandbox.world import BotAccount, Webhook
 
@@ -31,21 +28,25 @@ class WebhookPusher:
     """Pushes the updates of every bot that has a webhook.
 
     Updates of one lane (a chat's messages, a person's pre-checkout queries) go one after another; a failing
-    one holds up its lane and no other. Any 2xx confirms; anything else is tried again at once, then after
-    2, 4, 8 ... up to a random 60 to 120 seconds of sandbox time, until the update expires.
+    one holds up its lane and no other, and takes none of the bot's connections while it pauses. Any 2xx
+    confirms; anything else is tried again at once, then after 2, 4, 8 ... up to a random 60 to 120 seconds of
+    sandbox time, until the update expires.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._world = sandbox.world
         self._busy: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._pausing: set[tuple[int, str]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._supervisor: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to watch the queues."""
-        timeout = aiohttp.ClientTimeout(total=WEBHOOK_ANSWER_SECONDS)
-        self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
+        timeout = aiohttp.ClientTimeout(total=self._world.rules.webhook_timeout)
+        # No common limit of connections: each bot has its own, max_connections.
+        connector = aiohttp.TCPConnector(limit=0)
+        self._session = aiohttp.ClientSession(timeout=timeout, connector=connector, trust_env=False)
         self._supervisor = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
@@ -67,14 +68,15 @@ class WebhookPusher:
         hook = bot.webhook
         if hook is None:
             return
-        for update in bot.queue.pending():
-            if sum(1 for bot_id, _ in self._busy if bot_id == bot.id) >= hook.max_connections:
-                return
+        busy = {lane for bot_id, lane in self._busy if bot_id == bot.id}
+        for update in bot.queue.heads(busy, hook.max_connections - self._connections(bot)):
             key = (bot.id, update.lane)
-            if key not in self._busy:
-                task = asyncio.create_task(self._push(bot, hook, update))
-                self._busy[key] = task
-                task.add_done_callback(lambda _, key=key: self._done(key))  # type: ignore[misc]
+            task = asyncio.create_task(self._push(bot, hook, update))
+            self._busy[key] = task
+            task.add_done_callback(lambda _, key=key: self._done(key))  # type: ignore[misc]
+
+    def _connections(self, bot: BotAccount) -> int:
+        return sum(1 for key in self._busy if key[0] == bot.id and key not in self._pausing)
 
     def _done(self, key: tuple[int, str]) -> None:
         self._busy.pop(key, None)
@@ -82,7 +84,7 @@ class WebhookPusher:
 
     async def _push(self, bot: BotAccount, hook: Webhook, update: QueuedUpdate) -> None:
         attempt = 0
-        while bot.webhook is hook and any(item is update for item in bot.queue.pending()):
+        while bot.webhook is hook and bot.queue.holds(update):
             retry_after = await self._deliver(bot, hook, update)
             if retry_after is None:
                 bot.queue.confirm(update)
@@ -90,20 +92,28 @@ class WebhookPusher:
             attempt += 1
             pause = self._pause(attempt, retry_after)
             if self._world.clock.now() + pause >= update.expires:
-                bot.queue.confirm(update)  # the next try would fall past the update's expiry
+                bot.queue.forget(update)  # the next try would fall past the update's expiry
                 return
             if pause:
-                await self._wait(pause, bot, hook)
+                self._pausing.add((bot.id, update.lane))
+                self._world.arrivals.notify()  # a connection is free
+                try:
+                    await self._wait(pause, bot, hook)
+                finally:
+                    self._pausing.discard((bot.id, update.lane))
 
     async def _wait(self, pause: float, bot: BotAccount, hook: Webhook) -> None:
+        arrivals = self._world.arrivals
         sleeping = asyncio.ensure_future(self._world.clock.sleep(pause))
         try:
             while not sleeping.done() and bot.webhook is hook:
-                bell = asyncio.ensure_future(self._world.arrivals.wait(3600))
+                bell = asyncio.ensure_future(arrivals.wait(3600))
                 await asyncio.wait({sleeping, bell}, return_when=asyncio.FIRST_COMPLETED)
                 bell.cancel()
         finally:
             sleeping.cancel()
+        while bot.webhook is hook and self._connections(bot) >= hook.max_connections:
+            await arrivals.wait(3600)
 
     def _pause(self, attempt: int, retry_after: float) -> float:
         if retry_after:
@@ -155,12 +165,16 @@ class WebhookPusher:
         values = await _reply_values(response)
         method = str(values.pop("method", "") or "").lower()
         if method and method not in _NOT_IN_REPLY and not method.startswith("get"):
-            await self._sandbox.call(bot.token, method, values)
+            with contextlib.suppress(LostReply):  # a fault took an answer that nobody reads
+                await self._sandbox.call(bot.token, method, values)
 
 
 async def _reply_values(response: aiohttp.ClientResponse) -> dict[str, Any]:
     if response.content_type == "multipart/form-data":  # the form aiogram answers in
-        return await _reply_parts(response)
+        try:
+            return await _reply_parts(response)
+        except (ValueError, AssertionError):  # no such form after all
+            return {}
     content = await response.content.read(_REPLY_BYTES)
     try:
         values = json.loads(content)

@@ -10,7 +10,9 @@ from typing import Any
 from aiogram import methods as published
 from aiogram.methods import TelegramMethod
 
-from aiogram_neonpay.sandbox.errors import ApiError, refuse
+from aiogram_neonpay.sandbox.errors import ApiError, LostReply, refuse
+from aiogram_neonpay.sandbox.faults.calls import call_subject
+from aiogram_neonpay.sandbox.faults.rules import CallFault
 from aiogram_neonpay.sandbox.methods import account, delivery, inline, messages, stars
 from aiogram_neonpay.sandbox.methods.context import Answer, Context, Handler
 from aiogram_neonpay.sandbox.models import Call, Json
@@ -47,7 +49,8 @@ SUPPORTED: dict[str, Handler] = {
     "getMyStarBalance": stars.get_my_star_balance,
 }
 
-_BY_LOWER_NAME = {name.lower(): (name, handler) for name, handler in SUPPORTED.items()}
+#: What the record of calls shows as the error of a call that a fault left without answer and effect.
+NO_ANSWER = "no answer: the connection was closed"
 _PUBLISHED = {
     method.__api_method__.lower(): method.__api_method__
     for method in vars(published).values()
@@ -64,7 +67,7 @@ class Reply:
 
 
 class BotApi:
-    """Runs Bot API calls against a world and records them."""
+    """Runs Bot API calls against a world, lets faults strike them, and records them."""
 
     def __init__(self, world: World, payments: Payments) -> None:
         self._world = world
@@ -75,34 +78,61 @@ class BotApi:
 
         :param method: the name in any case.
         :param values: parameters as strings or decoded JSON.
+        :raises LostReply: when a fault takes the answer.
         """
         if not token.split(":", 1)[0].isdigit() or ":" not in token:
             return _refusal(refuse("invalid token specified", 401))
         bot = self._world.bot_by_token(token)
         if bot is None:
             return _refusal(ApiError(401, "Unauthorized"))
-        parameters = Parameters(values)
-        name, handler = _BY_LOWER_NAME.get(method.lower(), (method, None))
+        parameters, faults = Parameters(values), self._world.faults
+        name = published_name(method) or method
+        strike = faults.for_call(call_subject(self._world, self._payments, bot.id, name, parameters))
+        await faults.hold(strike.before)
+        if strike.fault is not None and strike.fault.when == "before":
+            refusal = strike.fault.refusal() if strike.fault.error else ApiError(0, NO_ANSWER)
+            self._record(bot, name, parameters, None, refusal, strike.fault)
+            return await self._spoil(strike.fault)
+        reply = await self._run(bot, name, parameters, strike.fault)
+        await faults.hold(strike.after)
+        return reply if strike.fault is None else await self._spoil(strike.fault)
+
+    async def _run(self, bot: BotAccount, name: str, parameters: Parameters, fault: CallFault | None) -> Reply:
+        handler = SUPPORTED.get(name)
         try:
             if handler is None:
-                raise _missing(method)
+                raise _missing(name)
             result = handler(Context(self._world, self._payments, bot, parameters))
             if inspect.isawaitable(result):
                 result = await result
         except UnicodeEncodeError:  # half of a surrogate pair, which JSON can smuggle in
             return _refusal(refuse("strings must be encoded in UTF-8"))
         except ApiError as error:
-            self._record(bot, _PUBLISHED.get(method.lower(), name), parameters, None, error)
+            self._record(bot, name, parameters, None, error, fault)
             return _refusal(error)
         body: Json = {"ok": True, "result": result}
         if isinstance(result, Answer):
             body = {"ok": True, "result": result.result, "description": result.description}
         if name != "getUpdates":
-            self._record(bot, name, parameters, body["result"], None)
+            self._record(bot, name, parameters, body["result"], None, fault)
         return Reply(200, body)
 
+    async def _spoil(self, fault: CallFault) -> Reply:
+        """Give what the bot gets in place of the answer."""
+        if fault.error is not None:
+            return _refusal(fault.refusal())
+        if fault.hang is not None:
+            await self._world.faults.hold([fault])
+        raise LostReply(NO_ANSWER)
+
     def _record(
-        self, bot: BotAccount, method: str, parameters: Parameters, result: Any, error: ApiError | None
+        self,
+        bot: BotAccount,
+        method: str,
+        parameters: Parameters,
+        result: Any,
+        error: ApiError | None,
+        fault: CallFault | None,
     ) -> None:
         if isinstance(result, dict):
             result = dict(result)
@@ -112,12 +142,19 @@ class BotApi:
             params=parameters.recorded(),
             result=result,
             error=error.description if error else None,
-            error_code=error.code if error else None,
+            error_code=error.code or None if error else None,
             time=self._world.clock.now(),
+            fault=fault.id if fault else None,
         )
         self._world.calls.append(call)
+        self._world.calls_made += 1
         self._world.feed.publish("call", call=shown_call(call))
         self._world.changed.notify()
+
+
+def published_name(method: str) -> str | None:
+    """Return how the Bot API spells a method, given in any case; ``None`` when it has no such method."""
+    return _PUBLISHED.get(method.lower())
 
 
 def shown_call(call: Call) -> Json:
@@ -128,15 +165,16 @@ def shown_call(call: Call) -> Json:
         "params": call.params,
         "result": call.result,
         "error": call.error,
+        "error_code": call.error_code,
         "time": call.time,
+        "fault": call.fault,
     }
 
 
 def _missing(method: str) -> ApiError:
-    known = _PUBLISHED.get(method.lower())
-    if known is None:
-        return ApiError(404, "Not Found: method not found")
-    return refuse(f"the sandbox does not support {known}")
+    if published_name(method) is None:
+        return refuse("method not found", 404)
+    return refuse(f"the sandbox does not support {method}")
 
 
 def _refusal(error: ApiError) -> Reply:

@@ -66,7 +66,7 @@ def get_star_transactions(context: Context) -> Json:
 
 def get_my_star_balance(context: Context) -> Json:
     """Return the bot's balance as a `StarAmount`."""
-    return {"amount": context.bot.balance}
+    return ledger.balance_json(context.bot)
 
 
 def invoice_json(invoice: Invoice) -> Json:

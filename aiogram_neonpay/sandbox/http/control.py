@@ -2,30 +2,51 @@
 
 All paths begin with ``/sandbox/api``. Requests with a body are POST with ``Content-Type: application/json``;
 a refused one answers 400 or 404 with ``{"error": "..."}``. A chat is named by ``chat_id`` (a group's id, or
-the user's own) and, for a private chat in a sandbox of several bots, ``bot_id``.
+the user's own) and, for a private chat in a sandbox of several bots, ``bot_id``. ``{id}`` of a bot is its id or
+its username.
 
 =======================================  ==================================================================
 ``GET /state``                           people with balances, bots with balances, the time
-``POST /users``                          ``{name, stars?, language_code?}``: a new person
+``POST /users``                          ``{name, stars?, language_code?, started?}``: a new person
 ``GET /users/{id}/chats``                the person's chat list
 ``GET /users/{id}/messages``             one chat (``?chat_id=&bot_id=``): messages, keyboard, commands
 ``POST /users/{id}/send``                ``{text, chat_id?, bot_id?}``: write a message
 ``POST /users/{id}/tap``                 ``{message_id, row, column, chat_id?, bot_id?}``: tap an inline
                                          button; answers ``{text, alert, url, answered}``
 ``POST /users/{id}/form``                ``{message_id, chat_id?, bot_id?}`` or ``{link}``: open an invoice
-``POST /users/{id}/pay``                 ``{form_id}``: confirm; answers the receipt once the bot decided
+``POST /users/{id}/pay``                 ``{form_id}``: confirm; or open and confirm at once: ``{message_id}``,
+                                         ``{link}``, ``{payload}``, ``{}`` (the newest invoice); answers the
+                                         receipt once the bot decided
 ``POST /users/{id}/stars``               ``{amount}``: buy Stars
 ``POST /users/{id}/block``               ``{blocked, bot_id?}``: block or unblock the bot
 ``POST /users/{id}/inline``              ``{query, bot_id?}``: inline query; answers ``{results}``
 ``POST /users/{id}/inline/send``         ``{result_id, chat_id?, bot_id?}``: send one of its results
 ``GET /users/{id}/history``              the changes of the person's balance, newest first
-``GET /bots/{id}/transactions``          the bot's balance and transactions, newest first
-``POST /refund``                         ``{charge_id}``: refund, as another program would
+``POST /bots``                           ``{username, name?}``: a new bot; answers its ``token`` too
+``GET /bots/{id}``                       balance, pending updates, whether it polls, its webhook
+``GET /bots/{id}/transactions``          balance and transactions for reading, newest first
+                                         (``?offset=&limit=``, 200 of them)
+``GET /bots/{id}/ledger``                balance and `StarTransaction` objects, oldest first
+                                         (``?offset=&limit=``, 1000 of them, at most 10,000)
+``POST /bots/{id}/ledger/sales``         ``{sales: [PastSale, ...], in_order?}``: answers their ``ids``
+``POST /bots/{id}/ledger/rows``          ``{kind, amount, ...}`` as ``BotLedger.add_row``
+``POST /bots/{id}/ledger/drop``          ``{oldest}``: drop so many of the oldest rows
+``POST /bots/{id}/ledger/hide``          ``{charge_id, seconds}``: hide a charge's rows for a while
+``POST /bots/{id}/affiliate``            ``{user, per_mille}``: who earns on later sales; ``{user: null}`` ends
+``GET /calls``                           recorded Bot API calls, oldest first (``?since=&limit=&method=``);
+                                         ``next`` is the ``since`` of the next page
+``POST /refund``                         ``{charge_id, notify?}``: refund, as another program would
+``POST /chargeback``                     ``{charge_id, row?}``: the buyer's app store takes the Stars back
 ``POST /repeat``                         ``{charge_id}``: deliver successful_payment again
-``POST /clock``                          ``{seconds}``: move time forward
+``GET /faults``                          the fault rules with their counts
+``POST /faults``                         ``{method, error | hang | drop | slow, ...}`` as ``Faults.add``, or
+                                         ``{update, drop | delay | reorder | repeat, ...}`` as
+                                         ``Faults.add_update``; answers the rule with its ``id``
+``DELETE /faults``, ``/faults/{id}``     forget all rules, or one
+``POST /clock``                          ``{seconds}``: move time forward; fractions are allowed
 ``GET /log``                             the latest updates and Bot API calls
 ``GET /events``                          server-sent events: message, deleted, action, users, ledger,
-                                         commands, update, call, clock
+                                         commands, update, call, clock, faults
 =======================================  ==================================================================
 """
 
@@ -34,10 +55,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Awaitable, Callable
+import math
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 
 from aiohttp import web
 
@@ -45,8 +65,11 @@ from aiogram_neonpay.sandbox import people
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.http import views
+from aiogram_neonpay.sandbox.http.control_bots import bot_routes
+from aiogram_neonpay.sandbox.http.control_faults import fault_routes
+from aiogram_neonpay.sandbox.http.fields import Handler, Route, body_of, number, only, optional_id, text, truth, whole
 from aiogram_neonpay.sandbox.methods import shown_call
-from aiogram_neonpay.sandbox.models import Chat, Json, Message
+from aiogram_neonpay.sandbox.models import Chat, Invoice, Json, Message, Receipt
 from aiogram_neonpay.sandbox.transcript import inline_rows
 from aiogram_neonpay.sandbox.users import SandboxUser, find_bot
 
@@ -56,38 +79,33 @@ TAP_SECONDS = 10.0
 _HEARTBEAT_SECONDS = 15.0
 _LOG_LENGTH = 150
 
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 def add_control_api(app: web.Application, sandbox: Sandbox) -> None:
     """Serve the routes of this module's table."""
     control = _Control(sandbox)
-    routes: dict[str, tuple[str, _Handler]] = {
-        "/state": ("GET", control.state),
-        "/users": ("POST", control.add_user),
-        "/users/{id}/chats": ("GET", control.chats),
-        "/users/{id}/messages": ("GET", control.messages),
-        "/users/{id}/send": ("POST", control.send),
-        "/users/{id}/tap": ("POST", control.tap),
-        "/users/{id}/form": ("POST", control.form),
-        "/users/{id}/pay": ("POST", control.pay),
-        "/users/{id}/stars": ("POST", control.stars),
-        "/users/{id}/block": ("POST", control.block),
-        "/users/{id}/inline": ("POST", control.inline),
-        "/users/{id}/inline/send": ("POST", control.send_inline),
-        "/users/{id}/history": ("GET", control.history),
-        "/bots/{id}/transactions": ("GET", control.transactions),
-        "/refund": ("POST", control.refund),
-        "/repeat": ("POST", control.repeat),
-        "/clock": ("POST", control.clock),
-        "/log": ("GET", control.log),
-        "/events": ("GET", control.events),
-    }
-    for path, (method, handler) in routes.items():
+    people_routes: list[Route] = [
+        ("GET", "/state", control.state),
+        ("POST", "/users", control.add_user),
+        ("GET", "/users/{id}/chats", control.chats),
+        ("GET", "/users/{id}/messages", control.messages),
+        ("POST", "/users/{id}/send", control.send),
+        ("POST", "/users/{id}/tap", control.tap),
+        ("POST", "/users/{id}/form", control.form),
+        ("POST", "/users/{id}/pay", control.pay),
+        ("POST", "/users/{id}/stars", control.stars),
+        ("POST", "/users/{id}/block", control.block),
+        ("POST", "/users/{id}/inline", control.inline),
+        ("POST", "/users/{id}/inline/send", control.send_inline),
+        ("GET", "/users/{id}/history", control.history),
+        ("POST", "/clock", control.clock),
+        ("GET", "/log", control.log),
+        ("GET", "/events", control.events),
+    ]
+    for method, path, handler in [*people_routes, *bot_routes(sandbox), *fault_routes(sandbox)]:
         app.router.add_route(method, f"/sandbox/api{path}", _explained(handler))
 
 
-def _explained(handler: _Handler) -> _Handler:
+def _explained(handler: Handler) -> Handler:
     async def run(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
@@ -103,20 +121,22 @@ class _Control:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._world = sandbox.world
+        self._paying: set[asyncio.Task[Receipt]] = set()
 
     async def state(self, request: web.Request) -> web.Response:
         return web.json_response(views.overview(self._world))
 
     async def add_user(self, request: web.Request) -> web.Response:
-        body = await _body(request)
-        name = _text(body, "name").strip()
+        body = await body_of(request)
+        name = text(body, "name").strip()
         if not name:
             raise SandboxError("a person needs a name")
         language = body.get("language_code")
         user = self._sandbox.create_user(
             name[:64],
-            stars=_whole(body, "stars", 0),
+            stars=whole(body, "stars", 0),
             language_code=language if isinstance(language, str) else "en",
+            started=truth(body, "started", False),
         )
         return web.json_response(views.user_view(self._world.people[user.id]))
 
@@ -132,17 +152,17 @@ class _Control:
         return web.json_response(views.conversation(self._world, chat, person))
 
     async def send(self, request: web.Request) -> web.Response:
-        user, body = self._user(request), await _body(request)
+        user, body = self._user(request), await body_of(request)
         person = self._world.people[user.id]
-        message = people.write(self._world, person, self._chat(user, body), _text(body, "text"))
+        message = people.write(self._world, person, self._chat(user, body), text(body, "text"))
         return web.json_response(views.message_view(self._world, message))
 
     async def tap(self, request: web.Request) -> web.Response:
-        user, body = self._user(request), await _body(request)
+        user, body = self._user(request), await body_of(request)
         message = self._message(user, body)
         rows = inline_rows(message)
         try:
-            button = rows[_whole(body, "row", -1)][_whole(body, "column", -1)]
+            button = rows[whole(body, "row", -1)][whole(body, "column", -1)]
         except IndexError:
             raise SandboxError("this button is no longer there") from None
         followed = people.deep_link(self._world, button.get("url", ""))
@@ -159,32 +179,39 @@ class _Control:
         return web.json_response(answer)
 
     async def form(self, request: web.Request) -> web.Response:
-        user, body = self._user(request), await _body(request)
-        person = self._world.people[user.id]
-        message = None
+        user, body = self._user(request), await body_of(request)
         if "link" in body:
-            invoice = people.linked_invoice(self._world, _text(body, "link"))
+            opened: tuple[Invoice, Message | None] = people.linked_invoice(self._world, text(body, "link")), None
         else:
-            message = self._message(user, body)
-            if message.invoice is None:
-                raise SandboxError("this message is no invoice")
-            invoice = message.invoice
-        form = self._sandbox.payments.open_form(person, invoice, message)
+            opened = self._invoice(user, body)
+        form = self._sandbox.payments.open_form(self._world.people[user.id], *opened)
         return web.json_response(views.form_view(form, self._world))
 
     async def pay(self, request: web.Request) -> web.Response:
-        user, body = self._user(request), await _body(request)
-        receipt = await self._sandbox.payments.submit(user.id, _text(body, "form_id"))
-        return web.json_response(asdict(receipt))
+        user, body = self._user(request), await body_of(request)
+        if "form_id" in body:
+            paying = self._sandbox.payments.submit(user.id, text(body, "form_id"))
+        elif "message_id" in body:
+            form = self._sandbox.payments.open_form(self._world.people[user.id], *self._invoice(user, body))
+            paying = self._sandbox.payments.submit(user.id, form.id)
+        else:
+            only(body, frozenset({"link", "payload"}))
+            given = {name: text(body, name) for name in body}
+            paying = user.pay(link=given.get("link"), payload=given.get("payload"))
+        # A payment that has been confirmed goes on, whether or not anybody waits for its receipt.
+        task = asyncio.ensure_future(paying)
+        self._paying.add(task)
+        task.add_done_callback(self._paying.discard)
+        return web.json_response(asdict(await asyncio.shield(task)))
 
     async def stars(self, request: web.Request) -> web.Response:
-        user, body = self._user(request), await _body(request)
-        user.top_up(_whole(body, "amount", 0))
+        user, body = self._user(request), await body_of(request)
+        user.top_up(whole(body, "amount", 0))
         return web.json_response({"stars": user.balance})
 
     async def block(self, request: web.Request) -> web.Response:
-        user, body = self._user(request), await _body(request)
-        bot_id = _optional_id(body, "bot_id")
+        user, body = self._user(request), await body_of(request)
+        bot_id = optional_id(body, "bot_id")
         if body.get("blocked"):
             user.block(bot=bot_id)
         else:
@@ -192,36 +219,24 @@ class _Control:
         return web.json_response({"blocked": bool(body.get("blocked"))})
 
     async def inline(self, request: web.Request) -> web.Response:
-        user, body = self._user(request), await _body(request)
-        results = await user.inline(_text(body, "query"), bot=_optional_id(body, "bot_id"))
+        user, body = self._user(request), await body_of(request)
+        results = await user.inline(text(body, "query"), bot=optional_id(body, "bot_id"))
         return web.json_response({"results": results})
 
     async def send_inline(self, request: web.Request) -> web.Response:
-        user, body = self._user(request), await _body(request)
-        chat_id, bot_id = _optional_id(body, "chat_id"), _optional_id(body, "bot_id")
-        message = await user.send_inline(_text(body, "result_id"), chat=chat_id, bot=bot_id)
+        user, body = self._user(request), await body_of(request)
+        chat_id, bot_id = optional_id(body, "chat_id"), optional_id(body, "bot_id")
+        message = await user.send_inline(text(body, "result_id"), chat=chat_id, bot=bot_id)
         return web.json_response({"message_id": message.id})
 
     async def history(self, request: web.Request) -> web.Response:
         user = self._user(request)
         return web.json_response({"history": views.history(self._world.people[user.id])})
 
-    async def transactions(self, request: web.Request) -> web.Response:
-        bot = find_bot(self._world, request.match_info["id"])
-        return web.json_response(views.ledger(self._world, bot))
-
-    async def refund(self, request: web.Request) -> web.Response:
-        self._sandbox.refund(_text(await _body(request), "charge_id"))
-        return web.json_response({"refunded": True})
-
-    async def repeat(self, request: web.Request) -> web.Response:
-        self._sandbox.repeat_update(_text(await _body(request), "charge_id"))
-        return web.json_response({"repeated": True})
-
     async def clock(self, request: web.Request) -> web.Response:
-        seconds = _whole(await _body(request), "seconds", 0)
-        if seconds < 0:
-            raise SandboxError("the clock cannot go back")
+        seconds = number(await body_of(request), "seconds", 0)
+        if not 0 <= seconds < math.inf:
+            raise SandboxError("the clock cannot go back, nor to the end of time")
         self._sandbox.clock.advance(seconds=seconds)
         self._world.feed.publish("clock", now=self._world.clock.now())
         return web.json_response({"now": self._world.clock.now()})
@@ -255,51 +270,23 @@ class _Control:
         return self._sandbox.user(int(written) if written.isdigit() else 0)
 
     def _chat(self, user: SandboxUser, values: Json) -> Chat:
-        chat_id = _optional_id(values, "chat_id")
+        chat_id = optional_id(values, "chat_id")
         if chat_id in (None, user.id):
-            bot = find_bot(self._world, _optional_id(values, "bot_id"))
+            bot = find_bot(self._world, optional_id(values, "bot_id"))
             return self._world.private_chat(bot.id, user.id)
         for chat in self._world.chats_of(user.id):
             if chat.id == chat_id:
                 return chat
         raise SandboxError(f"{user.name} is in no chat {chat_id}")
 
+    def _invoice(self, user: SandboxUser, body: Json) -> tuple[Invoice, Message]:
+        message = self._message(user, body)
+        if message.invoice is None:
+            raise SandboxError("this message is no invoice")
+        return message.invoice, message
+
     def _message(self, user: SandboxUser, body: Json) -> Message:
-        message = self._chat(user, body).messages.get(_whole(body, "message_id", 0))
+        message = self._chat(user, body).messages.get(whole(body, "message_id", 0))
         if message is None:
             raise SandboxError("this message is no longer there")
         return message
-
-
-async def _body(request: web.Request) -> Json:
-    try:
-        body: Any = await request.json()
-    except ValueError:
-        raise SandboxError("the body is not JSON") from None
-    if not isinstance(body, dict):
-        raise SandboxError("the body must be a JSON object")
-    return body
-
-
-def _text(body: Json, name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise SandboxError(f"the field {name!r} must be a string")
-    return value
-
-
-def _whole(body: Json, name: str, default: int) -> int:
-    value = body.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise SandboxError(f"the field {name!r} must be a whole number")
-    return value
-
-
-def _optional_id(body: Json, name: str) -> int | None:
-    value = body.get(name)
-    if value in (None, "", "null"):
-        return None
-    try:
-        return int(str(value))
-    except ValueError:
-        raise SandboxError(f"the field {name!r} must be an id") from None

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, Literal
 
 from aiogram_neonpay.errors import LedgerError
@@ -76,7 +77,12 @@ def next_step(body: dict[str, Any]) -> Step | None:
 
 def day_of(moment: float) -> str:
     """Return the day under which a moment is counted: UTC, as ``2026-11-23``."""
-    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d")
+    return _day(int(moment // 86400))
+
+
+@lru_cache(maxsize=16)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * 86400, timezone.utc).strftime("%Y-%m-%d")
 
 
 def _waits(body: dict[str, Any]) -> bool:

@@ -45,7 +45,11 @@ class Reconciler:
     async def open(self) -> None:
         """Set the baseline of every bot that has none: what was paid before the first start is none of ours."""
         for bot in self._shop.bots:
-            await self._shop.readings.open(bot.id, self._shop.clock())
+            try:
+                await self._shop.readings.open(bot.id, self._shop.clock())
+            except Exception as error:
+                # The timer does it as soon as the storage answers; a bot may start before its storage.
+                logger.error("the storage does not answer (%s: %s)", type(error).__name__, error)
 
     def start(self) -> None:
         """Begin to reconcile by the timer; may be repeated."""

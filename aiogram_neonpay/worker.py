@@ -79,15 +79,12 @@ class Worker:
 
     async def run_due(self) -> int:
         """Go on with everything that is due, until nothing is; return how many charges that were."""
-        done: set[tuple[int, str]] = set()
-        while started := await self._round(done):
-            await asyncio.wait(started)
-        return len(done)
+        return await self._run(to_the_end=True)
 
     async def _look(self) -> None:
         while True:
             try:
-                await self._round(set())
+                await self._run(to_the_end=False)
             except Exception as error:
                 logger.error(
                     "what is due cannot be read from the storage (%s: %s): retries, refunds and charges of dead "
@@ -97,15 +94,41 @@ class Worker:
                 )
             await asyncio.sleep(random.uniform(*LOOK_EVERY))
 
+    async def _run(self, *, to_the_end: bool) -> int:
+        """Begin with what is due, as much as may run at once, until nothing more is.
+
+        :param to_the_end: wait for all of it; else a handler that hangs keeps only its own place.
+        """
+        done: set[tuple[int, str]] = set()
+        running: set[asyncio.Task[None]] = set()
+        while True:
+            started = await self._round(done)
+            running = {task for task in {*running, *started} if not task.done()}
+            if not started and not (running and to_the_end):
+                return len(done)
+            if running:
+                patience = None if to_the_end else LOOK_EVERY[0]
+                await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+
     async def _round(self, done: set[tuple[int, str]]) -> list[asyncio.Task[None]]:
-        """Begin with what is due and was not done in this round, as much as may run at once."""
+        """Begin with what is due and was not done before, as far as there are free places."""
         started = []
         for bot in self._shop.bots:
-            for name in await self._shop.charges.due(bot.id, limit=AT_ONCE + len(done)):
-                if (bot.id, name) not in done and len(self._busy) < AT_ONCE:
+            for name in await self._due(bot.id, done):
+                if len(self._busy) < AT_ONCE and (bot.id, name) not in self._busy:
                     done.add((bot.id, name))
                     started.append(self._begin(bot, name))
         return started
+
+    async def _due(self, bot_id: int, done: set[tuple[int, str]]) -> list[str]:
+        """Return what is due and was not done before; what is in other hands may stand before it."""
+        limit = AT_ONCE
+        while True:
+            names = await self._shop.charges.due(bot_id, limit=limit)
+            fresh = [name for name in names if (bot_id, name) not in done]
+            if fresh or len(names) < limit:
+                return fresh
+            limit *= 4
 
     def _begin(self, bot: Bot, name: str) -> asyncio.Task[None]:
         """Go on with a charge in a task of its own; if this worker is at it, that task looks at it once more."""

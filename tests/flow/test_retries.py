@@ -567,3 +567,33 @@ async def test_pauses_grow_from_seconds_to_hours_and_never_come_late() -> None:
     assert schedule.pause(len(RETRIES) + 1) is None
     assert Retries(()).pause(1) is None
     assert max(endless_pause(tries) for tries in range(1, 99)) <= 3600
+
+
+async def test_everything_due_is_done_however_much_it_is_and_a_hanging_handler_keeps_only_its_own_place(
+    bot: RecordingBot, pay: NeonPay, dp: Dispatcher, clock: Clock
+) -> None:
+    failing_now, done = True, set()
+    hang = asyncio.Event()
+
+    @pay.completed
+    async def grant(event: PaymentCompleted) -> None:
+        if failing_now:
+            raise LookupError
+        if event.user_id == ALICE:
+            await hang.wait()
+        await asyncio.sleep(0)
+        done.add(event.user_id)
+
+    await pay.send_payment(ALICE, "premium")
+    for number in range(150):
+        with suppress(LookupError):
+            await dp.feed_raw_update(bot, paid(bot.payload(), user_id=ALICE + number))
+    failing_now = False
+    clock.now += PAUSES[0]
+    running_out = asyncio.create_task(pay.run_due())
+    await settled(lambda: len(done) == 149)
+    assert not running_out.done()
+    hang.set()
+
+    assert await running_out == 150
+    assert len(done) == 150

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 
 from aiogram_neonpay.ledger import FSMEngine, LedgerEngine, open_engine
 from aiogram_neonpay.ledger.redis import RedisEngine
+from aiogram_neonpay.sqlite import SQLiteStorage
 from tests.ledger.engines import JsonStorage, Ledger
 
 
@@ -20,12 +22,13 @@ from tests.ledger.engines import JsonStorage, Ledger
         "memory",
         "generic",
         "network",
+        "sqlite",
         pytest.param("redis", marks=pytest.mark.redis),
         pytest.param("redis-text", marks=pytest.mark.redis),
     ]
 )
-async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
-    """A ledger in memory, by the engine made for it or by the one for any storage; behind a network; in Redis.
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
+    """A ledger in memory, by the engine made for it or by the one for any storage; behind a network; a file; Redis.
 
     Redis comes twice: its clients answer in bytes, or in text with ``decode_responses``.
     """
@@ -38,6 +41,14 @@ async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
                 client = Redis.from_url(url, decode_responses=kind == "redis-text")
                 closing.push_async_callback(client.aclose)
                 return RedisEngine(client)
+
+        elif kind == "sqlite":
+
+            def connect() -> LedgerEngine:
+                # A storage of its own for each engine, as in a process of its own.
+                storage = SQLiteStorage(tmp_path / "ledger.db")
+                closing.push_async_callback(storage.close)
+                return open_engine(storage)
 
         else:
             storage = JsonStorage() if kind == "network" else MemoryStorage()

@@ -77,7 +77,8 @@ class BackOffice(PaymentRouter):
         :param payment_id: its ``transaction_id`` or ``reference``.
         :param reason: kept in the ledger.
         :param user_id: the buyer, for a charge that the ledger does not know; the result's amount is then 0.
-        :param wait: for Telegram's word, up to 90 seconds; ``False`` returns once the request is recorded.
+        :param wait: for Telegram's word, and up to 10 seconds for a running delivery; ``False`` returns once the
+            request is recorded.
         :return: the payment: REFUNDED when waited for.
         :raises PaymentNotFoundError: when the ledger does not know it and no ``user_id`` is given.
         :raises RefundError: when Telegram refuses (``is_final``), or has not confirmed yet.

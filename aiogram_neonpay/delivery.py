@@ -37,13 +37,13 @@ from aiogram_neonpay.ledger.charges import (
     UNMATCHED,
     Claim,
     next_step,
-    reference_of,
 )
 from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.news import News
+from aiogram_neonpay.outages import Outages
 from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, offer_of, payment_of, user_of
 from aiogram_neonpay.refunds import delivering
-from aiogram_neonpay.retries import Retries, endless_pause
+from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 from aiogram_neonpay.way import Way
@@ -67,6 +67,7 @@ class Delivery:
         feed: Feed,
         news: News,
         worker: Worker,
+        outages: Outages,
         way: Way,
         retries: Retries,
         propagate: Propagate,
@@ -76,11 +77,11 @@ class Delivery:
         self._feed = feed
         self._news = news
         self._worker = worker
+        self._outages = outages
         self._way = way
         self._retries = retries
         self._before_plain = propagate == "always"
         self._thanks = thanks
-        self._closing = asyncio.Event()
 
     async def on_paid(
         self, handler: Next, update: Update, message: Message, paid: SuccessfulPayment, data: dict[str, Any]
@@ -95,7 +96,7 @@ class Delivery:
         try:
             claim = await self._shop.charges.claim_delivery(bot.id, facts)
         except Exception as error:
-            self._record_later(bot, facts, error)
+            self._outages.record_later(bot, facts, error)
             raise
         if claim is None:
             logger.info("charge of user %s is settled or in other hands: the repeated update is dropped", user.id)
@@ -191,10 +192,6 @@ class Delivery:
             raise attempt.error
         return response
 
-    def close(self) -> None:
-        """Make a last try to record what could not be recorded."""
-        self._closing.set()
-
     def _attempt(self, event: PaymentEvent, done: Iterable[str], *, genuine: bool) -> Attempt:
         assert self._shop.dispatcher is not None
         return Attempt(
@@ -213,35 +210,6 @@ class Delivery:
         if token is not None:
             claim.notes.update({"doubt": None, **offer_of(token, body["amount"], body["currency"])})
             body.update(claim.notes)
-
-    def _record_later(self, bot: Bot, facts: dict[str, Any], error: Exception) -> None:
-        """Keep trying to record a payment for as long as the process lives; reconciliation is the last net."""
-        reference = reference_of(facts["charge"], facts["user"])
-        logger.error(
-            "payment %s of %s Stars by user %s cannot be recorded (%s); no handler runs, recording is tried again",
-            reference,
-            facts["amount"],
-            facts["user"],
-            _name(error),
-        )
-
-        async def insist() -> None:
-            tries = 0
-            while True:
-                tries += 1
-                closing = await _is_set(self._closing, endless_pause(tries))
-                try:
-                    await self._shop.charges.note(bot.id, facts)
-                except Exception:
-                    if closing:
-                        logger.critical("payment %s was not recorded before the end: reconcile() finds it", reference)
-                        raise
-                else:
-                    logger.info("payment %s is recorded after all", reference)
-                    self._worker.wake(bot, reference)
-                    return
-
-        self._feed.spawn(insist(), f"recording payment {reference}")
 
     async def _note_invoice(self, bot: Bot, claim: Claim) -> bool:
         """Note the charge at its stored invoice; ``False`` if it was single-use and another charge came first."""
@@ -282,7 +250,12 @@ class Delivery:
 
     async def _settle(self, bot: Bot, claim: Claim, **changes: Any) -> None:
         """End an attempt; a refund that was asked for meanwhile is next."""
-        if await self._shop.charges.settle(claim, **changes) and next_step(claim.body) is not None:
+        try:
+            settled = await self._shop.charges.settle(claim, **changes)
+        except Exception as error:
+            self._outages.settle_later(bot, claim, changes, error)
+            raise
+        if settled and next_step(claim.body) is not None:
             self._worker.wake(bot, claim.key.name)
 
     async def _refund_instead(self, bot: Bot, claim: Claim, reason: str) -> None:
@@ -361,15 +334,6 @@ async def _leave_to_bot(handler: Next, update: Update, data: dict[str, Any], pay
     data["payment"] = payment
     data["stage"] = None
     return await handler(update, data)
-
-
-async def _is_set(event: asyncio.Event, timeout: float) -> bool:
-    """Wait for an event, for a while; return whether it came."""
-    try:
-        await asyncio.wait_for(event.wait(), timeout)
-    except asyncio.TimeoutError:
-        return False
-    return True
 
 
 def _name(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, pla
 from aiogram_neonpay.invoices import Seller
 from aiogram_neonpay.ledger import FSMEngine
 from aiogram_neonpay.news import News
+from aiogram_neonpay.outages import Outages
 from aiogram_neonpay.reconcile import Reconciler
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.retries import Retries
@@ -90,7 +91,8 @@ class Installation:
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
-        self.delivery = Delivery(shop, self.feed, news, self.worker, way, retries, propagate, thanks)
+        self.outages = Outages(shop, self.feed, self.worker)
+        self.delivery = Delivery(shop, self.feed, news, self.worker, self.outages, way, retries, propagate, thanks)
         self.cashier = Cashier(shop, self.feed, way, news)
         self._checkout_gate = Gate(self.cashier.decide, CHECKOUT)
         self._tap_gate = TapGate(shop, seller)
@@ -197,7 +199,7 @@ class Installation:
         """Finish what is on its way, before the storage is closed."""
         await self.reconciler.stop()
         await self.worker.stop()
-        self.delivery.close()
+        self.outages.close()
         if self.shop.is_open:
             await self.shop.charges.drain(DRAIN)
         await self.feed.drain()

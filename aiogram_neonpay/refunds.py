@@ -43,8 +43,8 @@ logger = logging.getLogger("aiogram_neonpay")
 
 CLAIM = "neonpay_claim"
 """Key under which a claim travels with the update that is fed for it."""
-PATIENCE = 90.0
-"""Seconds that a caller waits for a refund: longer than a lease, so a dead worker does not fail it."""
+PATIENCE = 10.0
+"""Seconds that a caller waits for a delivery that is running. It may itself wait for the caller's isolation lock."""
 TROUBLE = 8
 """Sends of one refund after which a person is told; it is tried on all the same."""
 

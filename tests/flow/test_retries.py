@@ -528,7 +528,7 @@ async def test_a_shutdown_takes_a_charge_from_a_handler_that_does_not_end(
 async def test_a_payment_that_cannot_be_recorded_is_recorded_as_soon_as_the_storage_answers(
     bot: RecordingBot, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("aiogram_neonpay.delivery.endless_pause", lambda tries: 0.02)
+    monkeypatch.setattr("aiogram_neonpay.outages.endless_pause", lambda tries: 0.02)
     down = True
 
     class Shaky(MemoryStorage):
@@ -597,3 +597,37 @@ async def test_everything_due_is_done_however_much_it_is_and_a_hanging_handler_k
 
     assert await running_out == 150
     assert len(done) == 150
+
+
+async def test_the_end_of_a_delivery_is_written_as_soon_as_the_storage_answers_again(bot: RecordingBot) -> None:
+    class Failing(MemoryStorage):
+        down = False
+
+        async def set_data(self, key: Any, data: Any) -> None:
+            if self.down and "neonpay" in key.destiny:
+                raise ConnectionError("the storage is down")
+            await super().set_data(key, data)
+
+    storage = Failing()
+    pay = neonpay_router(STAGES, bot=bot)
+    dp = Dispatcher(storage=storage)
+    dp.include_router(pay)
+    heard: list[int] = []
+
+    @pay.completed
+    async def grant(event: PaymentCompleted) -> None:
+        heard.append(event.attempt)
+        storage.down = True
+
+    await pay.send_payment(ALICE, "premium")
+    update = paid(bot.payload())
+    with pytest.raises(ConnectionError):
+        await dp.feed_raw_update(bot, update)
+    storage.down = False
+    for _ in range(200):
+        if (await payment_of(pay, update)).delivered:
+            break
+        await asyncio.sleep(0.01)
+
+    assert (await payment_of(pay, update)).delivered
+    assert heard == [1]

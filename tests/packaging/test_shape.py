@@ -33,6 +33,7 @@ LAYERS = {
         "checkout",
         "delivery",
         "invoices",
+        "outages",
         "reading",
         "reconcile",
         "refunds",

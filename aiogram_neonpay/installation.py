@@ -17,7 +17,6 @@ from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.feed import DRAIN, Feed
 from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
 from aiogram_neonpay.invoices import Seller
-from aiogram_neonpay.ledger import FSMEngine
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
 from aiogram_neonpay.reconcile import Reconciler
@@ -177,12 +176,12 @@ class Installation:
         if self.shop.catalog.is_static:
             self._check_named_stages(dispatcher)
         engine = self.shop.engine
-        if isinstance(engine, FSMEngine):
-            await engine.probe()
+        await engine.probe()
         if not engine.durable:
             logger.warning(
                 "payments are kept in memory: a restart forgets which were delivered, and other processes do not see "
-                "them. Give the dispatcher a durable storage, such as Dispatcher(storage=RedisStorage.from_url(...))"
+                'them. Give the dispatcher a durable storage: Dispatcher(storage=SQLiteStorage("bot.db")) needs no '
+                "server, Dispatcher(storage=RedisStorage.from_url(...)) serves many workers"
             )
 
     def _check_named_stages(self, dispatcher: Dispatcher) -> None:

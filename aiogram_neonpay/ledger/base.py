@@ -121,6 +121,13 @@ class LedgerEngine(Protocol):
     shared: bool
     """Whether several processes may use the storage at once."""
 
+    async def probe(self) -> None:
+        """Find out at start-up whether the storage can keep payments.
+
+        :raises ConfigurationError: when it cannot, naming the line to change.
+        """
+        ...
+
     async def write(self, change: Write) -> Row | None:
         """Apply a change atomically and return ``None``, or return the row that stands in its way.
 

@@ -114,6 +114,9 @@ class RedisEngine:
         self._peek = redis.register_script(_PEEK)
         self._time = redis.register_script(_NOW)
 
+    async def probe(self) -> None:
+        """Return at once: what Redis is given it keeps, and a bot may start before its Redis does."""
+
     def _now(self) -> str:
         """Return the time for a script to go by, in milliseconds; nothing: Redis' own."""
         return "" if self._clock is None else str(int(self._clock() * 1000))

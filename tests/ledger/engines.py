@@ -145,6 +145,9 @@ class Engine:
         self.durable = engine.durable
         self.shared = engine.shared
 
+    async def probe(self) -> None:
+        await self._engine.probe()
+
     async def write(self, change: Write) -> Row | None:
         return await self._engine.write(change)
 

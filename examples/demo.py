@@ -1,6 +1,7 @@
 """The shop and the donations in one bot: what ``make demo`` runs.
 
-It runs in the sandbox, and with BOT_TOKEN in the environment on Telegram. With REDIS_URL it keeps payments in Redis.
+It runs in the sandbox, and with BOT_TOKEN in the environment on Telegram. Payments are kept in the file demo.db, or in
+the one that DEMO_DB names; with REDIS_URL in Redis.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from aiogram.types import BotCommand, InlineKeyboardMarkup, Message
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for examples.*, wherever this is started from
 
-from aiogram_neonpay import neonpay_router
+from aiogram_neonpay import SQLiteStorage, neonpay_router
 from aiogram_neonpay.sandbox import run_sandbox
 from examples import donations, shop
 
@@ -47,7 +48,8 @@ def build_dispatcher(storage: BaseStorage | None = None) -> Dispatcher:
 
 
 if __name__ == "__main__":
+    storage = shop.open_storage() or SQLiteStorage(os.environ.get("DEMO_DB") or "demo.db")
     if token := os.environ.get("BOT_TOKEN"):
-        build_dispatcher(shop.open_storage()).run_polling(Bot(token))
+        build_dispatcher(storage).run_polling(Bot(token))
     else:
-        run_sandbox(build_dispatcher(shop.open_storage()), name="Corner shop")
+        run_sandbox(build_dispatcher(storage), name="Corner shop")

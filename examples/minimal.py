@@ -4,10 +4,10 @@ from aiogram import Bot, Dispatcher
 from aiogram.filters import CommandStart
 from aiogram.types import Message
 
-from aiogram_neonpay import NeonPay, PaymentCompleted, PaymentStage, neonpay_router
+from aiogram_neonpay import NeonPay, PaymentCompleted, PaymentStage, SQLiteStorage, neonpay_router
 from aiogram_neonpay.sandbox import run_sandbox
 
-dp = Dispatcher()
+dp = Dispatcher(storage=SQLiteStorage("bot.db"))  # remembers payments, and every FSM state
 pay = neonpay_router({"sticker": PaymentStage("Sticker", "One sticker, drawn for you", 5)})
 dp.include_router(pay)
 

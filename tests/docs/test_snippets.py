@@ -50,7 +50,8 @@ def test_the_readme_begins_with_the_minimal_example() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_readmes_first_bot_sells() -> None:
+async def test_the_readmes_first_bot_sells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     theatre = Theatre()
     names = await theatre.names()
     await theatre.run(blocks(ROOT / "README.md")[0].code, "README.md", names)

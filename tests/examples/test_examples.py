@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -24,8 +25,9 @@ def place(build: Callable[[], Dispatcher]) -> str:
 
 
 @pytest.fixture
-def minimal() -> ModuleType:
+def minimal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     """The example afresh: it keeps its dispatcher in the module, and a dispatcher runs once in its life here."""
+    monkeypatch.chdir(tmp_path)  # where it keeps its file
     return importlib.reload(importlib.import_module("examples.minimal"))
 
 

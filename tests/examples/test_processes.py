@@ -23,7 +23,7 @@ from tests.redis_server import RedisServer
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0
 PROGRAMS = ["minimal", "donations", "shop", "demo"]
-OURS = ("BOT_TOKEN", "REDIS_URL", "SHOP_DATABASE")
+OURS = ("BOT_TOKEN", "DEMO_DB", "REDIS_URL", "SHOP_DATABASE")
 
 
 class Program:
@@ -97,13 +97,15 @@ class Program:
 
 
 @contextmanager
-def running(name: str, **environment: str) -> Iterator[Program]:
+def running(name: str, folder: Path, **environment: str) -> Iterator[Program]:
+    """Start an example in a folder, where it keeps its files."""
     inherited = {key: value for key, value in os.environ.items() if key not in OURS}
     with subprocess.Popen(
         [sys.executable, str(ROOT / "examples" / f"{name}.py")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=folder,
         env={**inherited, "PYTHONPATH": str(ROOT), **environment},
     ) as process:
         program = Program(process)
@@ -115,10 +117,10 @@ def running(name: str, **environment: str) -> Iterator[Program]:
 
 
 @pytest.fixture(scope="module")
-def programs() -> Iterator[dict[str, Program]]:
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Program]]:
     """All examples, started at once: most of a start is importing."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(running(name)) for name in PROGRAMS}
+        yield {name: stack.enter_context(running(name, tmp_path_factory.mktemp(name))) for name in PROGRAMS}
 
 
 @pytest.mark.slow
@@ -141,10 +143,17 @@ def text_has(text: str) -> Callable[[dict[str, Any]], bool]:
 
 
 @pytest.mark.slow
-@pytest.mark.redis
-def test_with_redis_the_demo_remembers_purchases_over_a_restart(redis_server: RedisServer, tmp_path: Path) -> None:
-    settings = {"REDIS_URL": redis_server.url, "SHOP_DATABASE": str(tmp_path / "shop.db")}
-    with running("demo", **settings) as program:
+@pytest.mark.parametrize("place", [pytest.param("Redis", marks=pytest.mark.redis), "demo.db", "a file of its own"])
+def test_the_demo_remembers_purchases_over_a_restart(
+    place: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    settings = {"SHOP_DATABASE": str(tmp_path / "shop.db")}
+    if place == "Redis":
+        redis_server: RedisServer = request.getfixturevalue("redis_server")
+        settings["REDIS_URL"] = redis_server.url
+    elif place != "demo.db":
+        settings["DEMO_DB"] = str(tmp_path / "own.db")
+    with running("demo", tmp_path, **settings) as program:
         program.wait_for_address()
         program.send("/donate 3")
         invoice = program.message(lambda message: bool(message.get("invoice")))
@@ -154,12 +163,15 @@ def test_with_redis_the_demo_remembers_purchases_over_a_restart(redis_server: Re
         assert receipt["ok"], receipt
         program.message(text_has("Thank you for 3"))
         program.interrupt()
-    with running("demo", **settings) as program:
+    with running("demo", tmp_path, **settings) as program:
         program.wait_for_address()
         program.send("/status")
         program.message(text_has("Donation, 3 ⭐"))
         log = program.interrupt()
     assert program.process.returncode == 0
     assert "kept in memory" not in log
-    with redis_server.client() as client:
-        assert any(key.startswith("np:") for key in client.scan_iter())
+    files = {"Redis": set(), "demo.db": {"demo.db"}, "a file of its own": {"own.db"}}
+    assert {path.name for path in tmp_path.iterdir()} == {"shop.db", *files[place]}
+    if place == "Redis":
+        with redis_server.client() as client:
+            assert any(key.startswith("np:") for key in client.scan_iter())

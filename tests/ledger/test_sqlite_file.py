@@ -12,8 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import StorageKey
 
+from aiogram_neonpay import PaymentStage, neonpay_router
 from aiogram_neonpay.errors import ConfigurationError, LedgerError
 from aiogram_neonpay.ledger import open_engine
 from aiogram_neonpay.ledger.sqlite import SQLiteEngine
@@ -75,6 +77,16 @@ async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
         await probe(tmp_path / "data" / "bot.db")
 
 
+async def test_a_bot_whose_file_cannot_be_used_does_not_start(tmp_path: Path) -> None:
+    dispatcher = Dispatcher(storage=SQLiteStorage(tmp_path / "data" / "bot.db"))
+    dispatcher.include_router(neonpay_router({"tea": PaymentStage("Tea", "A cup of tea", 1)}))
+    bot = Bot("42:TOKEN")
+
+    with pytest.raises(ConfigurationError, match="does not exist: create it"):
+        await dispatcher.emit_startup(bot=bot)
+    await dispatcher.emit_shutdown(bot=bot)
+
+
 async def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"is a directory: name a file, such as .*bot\.db"):
         await probe(tmp_path)
@@ -91,6 +103,17 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Pa
 
 def size(path: Path) -> int:
     return path.stat().st_size
+
+
+async def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    storage = SQLiteStorage(tmp_path / "bot.db")
+
+    def settings(connection: sqlite3.Connection) -> list[object]:
+        names = ("journal_mode", "synchronous", "fullfsync")
+        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    assert await storage.database.read(settings) == ["wal", 2, 1]
+    await storage.close()
 
 
 async def test_an_empty_file_is_used(tmp_path: Path) -> None:

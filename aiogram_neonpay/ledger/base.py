@@ -118,8 +118,6 @@ class LedgerEngine(Protocol):
 
     durable: bool
     """Whether records outlive the process."""
-    shared: bool
-    """Whether several processes may use the storage at once."""
 
     async def probe(self) -> None:
         """Find out at start-up whether the storage can keep payments.

@@ -32,8 +32,6 @@ _locks_of: WeakKeyDictionary[BaseStorage, _Locks] = WeakKeyDictionary()
 class FSMEngine:
     """The generic engine. See :class:`~aiogram_neonpay.ledger.base.LedgerEngine`."""
 
-    shared = False
-
     def __init__(self, storage: BaseStorage, clock: Callable[[], float] = time.time) -> None:
         self._storage = storage
         self._clock = clock

@@ -28,7 +28,9 @@ class Readings:
         key = self._key(bot_id)
         row = (await self._engine.read([key]))[0]
         if row is None or not row.body:
-            body = {"v": 1, "n": new_nonce(), "baseline": now, "watermark": now}
+            # Telegram dates rows in whole seconds: a sale in the second of the start is ours.
+            baseline = float(int(now))
+            body = {"v": 1, "n": new_nonce(), "baseline": baseline, "watermark": baseline}
             row = await self._engine.write(Write(key, body, 0))
             return body if row is None else row.body
         return row.body

@@ -104,7 +104,6 @@ class RedisEngine:
     """
 
     durable = True
-    shared = True
 
     def __init__(self, redis: Redis, prefix: str = "np", clock: Callable[[], float] | None = None) -> None:
         self._redis = redis

@@ -66,7 +66,6 @@ class SQLiteEngine:
     """
 
     durable = True
-    shared = True
 
     def __init__(self, storage: SQLiteStorage, clock: Callable[[], float] = time.time) -> None:
         self._storage = storage

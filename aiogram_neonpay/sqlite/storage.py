@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aiogram.exceptions import DataNotDictLikeError
+from aiogram import exceptions
 from aiogram.fsm.state import State
 from aiogram.fsm.storage.base import BaseStorage, StateType, StorageKey
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 __all__ = ["SQLiteStorage"]
+
+NOT_A_DICT: type[Exception] = getattr(exceptions, "DataNotDictLikeError", TypeError)
+"""What aiogram's own storages raise for data that is no dictionary; before aiogram 3.21 they had no name for it."""
 
 
 class SQLiteStorage(BaseStorage):
@@ -89,7 +92,7 @@ class SQLiteStorage(BaseStorage):
         :raises TypeError: for data that ``json_dumps`` does not write.
         """
         if not isinstance(data, dict):
-            raise DataNotDictLikeError(f"Data must be a dict or dict-like object, got {type(data).__name__}")
+            raise NOT_A_DICT(f"Data must be a dict or dict-like object, got {type(data).__name__}")
         await self.database.change(partial(_put, "data", _key(key), self._dump(data) if data else None))
 
     async def get_data(self, key: StorageKey) -> dict[str, Any]:

@@ -143,7 +143,6 @@ class Engine:
     def __init__(self, engine: LedgerEngine) -> None:
         self._engine = engine
         self.durable = engine.durable
-        self.shared = engine.shared
 
     async def probe(self) -> None:
         await self._engine.probe()

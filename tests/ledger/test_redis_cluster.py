@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timezone
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timezone
 from typing import cast
 
 import pytest

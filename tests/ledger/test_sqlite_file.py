@@ -53,10 +53,10 @@ def exists(path: Path) -> bool:
     return path.exists()
 
 
-async def test_an_engine_for_it_is_durable_and_shared(tmp_path: Path) -> None:
+async def test_an_engine_for_it_is_durable(tmp_path: Path) -> None:
     engine = open_engine(SQLiteStorage(tmp_path / "bot.db"))
 
-    assert type(engine) is SQLiteEngine and engine.durable and engine.shared
+    assert type(engine) is SQLiteEngine and engine.durable
 
 
 async def test_the_probe_makes_the_file_and_may_be_repeated(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiogram.exceptions import DataNotDictLikeError
 from aiogram.fsm.state import State, StatesGroup
 from aiogram.fsm.storage.base import BaseStorage, StorageKey
 from aiogram.fsm.storage.memory import MemoryStorage
@@ -24,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiogram_neonpay import SQLiteStorage
+from aiogram_neonpay.sqlite.storage import NOT_A_DICT
 from tests.ledger.engines import eventually
 
 KEY = StorageKey(bot_id=42, chat_id=7, user_id=7)
@@ -177,7 +177,7 @@ async def test_data_that_is_not_json_is_refused_with_the_way_out(storage: SQLite
     for refused in (storage.set_data(KEY, {"at": moment}), storage.update_data(KEY, {"at": moment})):
         with pytest.raises(TypeError, match=r"datetime is not JSON serializable.*json_dumps"):
             await refused
-    with pytest.raises(DataNotDictLikeError):
+    with pytest.raises(NOT_A_DICT):
         await storage.set_data(KEY, [("a", 1)])  # type: ignore[arg-type]
 
     assert await storage.get_data(KEY) == {"kept": 1}

@@ -11,6 +11,7 @@ from aiohttp.multipart import BodyPartReader, MultipartReader
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import LostReply
+from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.methods import Reply
 from aiogram_neonpay.sandbox.models import Json
 
@@ -19,7 +20,7 @@ BODY_BYTES = 2 * 1024 * 1024
 _FORM = "application/x-www-form-urlencoded"
 
 
-def add_bot_api(app: web.Application, sandbox: Sandbox) -> None:
+def add_bot_api(app: web.Application, sandbox: Sandbox, listening: Listening) -> None:
     """Serve ``/bot<token>/<method>`` and the test environment's ``/bot<token>/test/<method>``."""
     running: set[asyncio.Task[Reply | None]] = set()
 
@@ -46,7 +47,8 @@ def add_bot_api(app: web.Application, sandbox: Sandbox) -> None:
         # Handlers end when their client is gone. That is right for a long poll, which waits for nobody then;
         # any other call has been made, and has its effect.
         run = answer if method.lower() == "getupdates" else answer_whoever_listens
-        reply = await run(token, method, values)
+        with listening.heard(token, method):
+            reply = await run(token, method, values)
         if reply is None:
             if request.transport is not None:
                 request.transport.close()

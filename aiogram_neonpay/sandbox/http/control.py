@@ -6,7 +6,8 @@ the user's own) and, for a private chat in a sandbox of several bots, ``bot_id``
 its username.
 
 =======================================  ==================================================================
-``GET /state``                           people with balances, bots with balances, the time
+``GET /state``                           people with balances, the time, bots with balances and what keeps
+                                         them from getting their updates
 ``POST /users``                          ``{name, stars?, language_code?, started?}``: a new person
 ``GET /users/{id}/chats``                the person's chat list
 ``GET /users/{id}/messages``             one chat (``?chat_id=&bot_id=``): messages, keyboard, commands
@@ -46,7 +47,7 @@ its username.
 ``POST /clock``                          ``{seconds}``: move time forward; fractions are allowed
 ``GET /log``                             the latest updates and Bot API calls
 ``GET /events``                          server-sent events: message, deleted, action, users, ledger,
-                                         commands, update, call, clock, faults
+                                         commands, listening, update, call, clock, faults
 =======================================  ==================================================================
 """
 
@@ -68,6 +69,7 @@ from aiogram_neonpay.sandbox.http import views
 from aiogram_neonpay.sandbox.http.control_bots import bot_routes
 from aiogram_neonpay.sandbox.http.control_faults import fault_routes
 from aiogram_neonpay.sandbox.http.fields import Handler, Route, body_of, number, only, optional_id, text, truth, whole
+from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.methods import shown_call
 from aiogram_neonpay.sandbox.models import Chat, Invoice, Json, Message, Receipt
 from aiogram_neonpay.sandbox.transcript import inline_rows
@@ -80,9 +82,9 @@ _HEARTBEAT_SECONDS = 15.0
 _LOG_LENGTH = 150
 
 
-def add_control_api(app: web.Application, sandbox: Sandbox) -> None:
+def add_control_api(app: web.Application, sandbox: Sandbox, listening: Listening) -> None:
     """Serve the routes of this module's table."""
-    control = _Control(sandbox)
+    control = _Control(sandbox, listening)
     people_routes: list[Route] = [
         ("GET", "/state", control.state),
         ("POST", "/users", control.add_user),
@@ -118,13 +120,14 @@ def _explained(handler: Handler) -> Handler:
 class _Control:
     """The handlers of the control API."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, listening: Listening) -> None:
         self._sandbox = sandbox
         self._world = sandbox.world
         self._paying: set[asyncio.Task[Receipt]] = set()
+        self._listening = listening
 
     async def state(self, request: web.Request) -> web.Response:
-        return web.json_response(views.overview(self._world))
+        return web.json_response(views.overview(self._world, self._listening.trouble))
 
     async def add_user(self, request: web.Request) -> web.Response:
         body = await body_of(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 
 from aiogram.client.telegram import TelegramAPIServer
@@ -11,6 +12,7 @@ from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.http.botapi import BODY_BYTES, add_bot_api
 from aiogram_neonpay.sandbox.http.control import add_control_api
 from aiogram_neonpay.sandbox.http.guard import is_loopback, own_requests_only
+from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.http.page import add_page
 from aiogram_neonpay.sandbox.http.webhooks import WebhookPusher
 
@@ -40,6 +42,8 @@ class SandboxServer:
         self._public = not is_loopback(host)
         self._runner: web.AppRunner | None = None
         self._pusher = WebhookPusher(sandbox)
+        self._listening = Listening(sandbox.world, self._pusher.refusals)
+        self._watch: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -66,8 +70,8 @@ class SandboxServer:
         """
         guard = own_requests_only(frozenset({self._host}), any_host=self._public)
         app = web.Application(middlewares=[guard], client_max_size=BODY_BYTES)
-        add_bot_api(app, self.sandbox)
-        add_control_api(app, self.sandbox)
+        add_bot_api(app, self.sandbox, self._listening)
+        add_control_api(app, self.sandbox, self._listening)
         add_page(app)
         # No access log: paths hold tokens.
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handler_cancellation=True)
@@ -79,12 +83,16 @@ class SandboxServer:
             raise
         self._runner = runner
         await self._pusher.start()
+        self._watch = asyncio.create_task(self._listening.watch())
 
     async def stop(self) -> None:
         """End open streams and stop serving. Stopping twice does nothing."""
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
         await self._pusher.stop()
         for bot in self.sandbox.world.bots.values():
             bot.poll.let_go()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 
 from aiogram_neonpay.sandbox.models import Chat, Json, Message, Person
 from aiogram_neonpay.sandbox.payments import PaymentForm
@@ -14,13 +15,19 @@ from aiogram_neonpay.sandbox.world import BotAccount, World
 TRANSACTIONS_SHOWN = 200
 
 
-def overview(world: World) -> Json:
-    """Return everybody, every bot with its balance, and the time."""
+def overview(world: World, trouble: Callable[[BotAccount], Json | None]) -> Json:
+    """Return everybody, every bot with its balance and its trouble, and the time."""
     return {
         "now": world.clock.now(),
         "users": [user_view(person) for person in world.people.values()],
         "bots": [
-            {"id": bot.id, "name": bot.name, "username": bot.username, "balance": bot.balance}
+            {
+                "id": bot.id,
+                "name": bot.name,
+                "username": bot.username,
+                "balance": bot.balance,
+                "trouble": trouble(bot),
+            }
             for bot in world.bots.values()
         ],
     }
@@ -213,7 +220,11 @@ def _summary(message: Message) -> str:
     if message.invoice:
         return f"Invoice: {message.invoice.title}"
     if "successful_payment" in body:
-        return f"Payment of {body['successful_payment']['total_amount']} Stars"
+        return f"Payment of {_stars(body['successful_payment']['total_amount'])}"
     if "refunded_payment" in body:
-        return f"Refund of {body['refunded_payment']['total_amount']} Stars"
+        return f"Refund of {_stars(body['refunded_payment']['total_amount'])}"
     return str(body.get("text", ""))
+
+
+def _stars(amount: int) -> str:
+    return f"{amount:,} {'Star' if amount == 1 else 'Stars'}"

@@ -36,6 +36,8 @@ class WebhookPusher:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._world = sandbox.world
+        #: Why the last attempt failed, by the bot's id, for bots whose last attempt failed.
+        self.refusals: dict[int, str] = {}
         self._busy: dict[tuple[int, str], asyncio.Task[None]] = {}
         self._pausing: set[tuple[int, str]] = set()
         self._session: aiohttp.ClientSession | None = None
@@ -133,6 +135,7 @@ class WebhookPusher:
             async with self._session.post(hook.url, data=body, headers=headers) as response:
                 if 200 <= response.status <= 299:
                     hook.gone_since = None
+                    self.refusals.pop(bot.id, None)
                     await self._run_reply(bot, response)
                     return None
                 self._failed(bot, hook, f"Wrong response from the webhook: {response.status} {response.reason}")
@@ -150,6 +153,7 @@ class WebhookPusher:
     def _failed(self, bot: BotAccount, hook: Webhook, message: str) -> None:
         hook.last_error_date = self._world.clock.date()
         hook.last_error_message = message
+        self.refusals[bot.id] = message
 
     def _notice_gone(self, bot: BotAccount, hook: Webhook, status: int) -> None:
         now = self._world.clock.now()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
@@ -12,6 +13,9 @@ from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.types import LabeledPrice, Message, Update
 
 from aiogram_neonpay.sandbox import Clock, Rules, Sandbox, SandboxServer, SandboxUser
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 START = 1_800_000_000
 
@@ -81,3 +85,18 @@ async def stand(sandbox: Sandbox) -> AsyncIterator[Stand]:
         Bot(token, session=QuickSession(api=server.api)) as bot,
     ):
         yield Stand(sandbox, server, token, bot, alice, bob)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium; most tests here do without it, and without playwright."""
+    from playwright.async_api import async_playwright
+
+    from tests.sandbox.browsing import CHROMIUM, FLAGS
+
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()

@@ -42,6 +42,18 @@ def make_shop() -> Dispatcher:
     async def donate(message: Message) -> None:
         await message.answer("How much?", reply_markup=_keys(*((f"⭐ {n}", f"buy:donation:{n}") for n in (1, 10, 50))))
 
+    @dispatcher.message(Command("card"))
+    async def card(message: Message) -> None:
+        await message.answer(
+            "<pre>a card</pre>\n\nYours ⭐", parse_mode="HTML", reply_markup=_keys(("Tear up", "tear"))
+        )
+
+    @dispatcher.callback_query(F.data == "tear")
+    async def tear(query: CallbackQuery) -> None:
+        if isinstance(query.message, Message):
+            await query.message.edit_reply_markup(reply_markup=None)
+        await query.answer()
+
     @dispatcher.message(Command("link"))
     async def link(message: Message, bot: Bot) -> None:
         url = await bot.create_invoice_link(

@@ -3,24 +3,42 @@
 const ROOT = "/sandbox/api";
 
 export async function get(path) {
-  return answer(await fetch(ROOT + path));
+  return answer(fetch(ROOT + path));
 }
 
 export async function post(path, body) {
   const headers = { "Content-Type": "application/json" };
-  return answer(await fetch(ROOT + path, { method: "POST", headers, body: JSON.stringify(body) }));
+  return answer(fetch(ROOT + path, { method: "POST", headers, body: JSON.stringify(body) }));
 }
 
-async function answer(response) {
+async function answer(asked) {
+  const response = await asked.catch(() => {
+    throw new Error("The sandbox does not answer");
+  });
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(body.error ?? `the sandbox answered ${response.status}`);
   return body;
 }
 
-/** Listen to what happens; `onOpen` is called at each (re)connection, after which everything should be reloaded. */
-export function listen(onEvent, onOpen) {
-  const source = new EventSource(`${ROOT}/events`);
-  source.onmessage = (message) => onEvent(JSON.parse(message.data));
-  source.onopen = onOpen;
-  return source;
+/**
+ * Listen to what happens, for ever. `onOpen` is called at each (re)connection, after which everything should be
+ * reloaded, `onLost` when the sandbox is not there any more.
+ */
+export function listen(onEvent, onOpen, onLost) {
+  let failures = 0;
+  const connect = () => {
+    const source = new EventSource(`${ROOT}/events`);
+    source.onmessage = (message) => onEvent(JSON.parse(message.data));
+    source.onopen = () => {
+      failures = 0;
+      onOpen();
+    };
+    source.onerror = () => {
+      source.close(); // browsers differ in when they give up by themselves
+      failures += 1;
+      if (failures > 1) onLost(); // once is not lost: the sandbox ends the stream of a page that lags behind
+      setTimeout(connect, failures > 1 ? 1000 : 100);
+    };
+  };
+  connect();
 }

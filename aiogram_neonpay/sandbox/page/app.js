@@ -2,12 +2,14 @@
 
 import { get, listen, post } from "./api.js";
 import { drawComposer, forgetComposer } from "./composer.js";
-import { avatar, byId, clockTime, el, icon, stars, toast } from "./dom.js";
+import { avatar, byId, clockTime, el, icon, stars, toast, withStars } from "./dom.js";
+import { keepFocus } from "./focus.js";
 import { addCall, addUpdate, drawClock, drawMoney, loadActivity, setUpInspector } from "./inspector.js";
 import { drawMessages } from "./messages.js";
 import { openAlert, openNewPerson, openPayment, openReceipt, openTopUp, setUpSheets } from "./sheets.js";
+import { drawStatus } from "./status.js";
 
-const state = { users: [], bots: [], me: null, chats: [], open: null, left: null, talk: null, now: 0, nowAt: 0 };
+const state = { users: [], bots: [], me: null, chats: [], open: null, left: null, talk: null, now: 0, nowAt: 0, lost: false };
 const waiting = new Set();
 let running = null;
 
@@ -31,8 +33,9 @@ async function work() {
     if (parts.has("chats")) await loadChats();
     if (parts.has("talk")) await loadTalk();
     if (parts.has("money") && state.bots.length) await drawMoney(me(), currentBot());
+    tick();
   } catch (error) {
-    toast(error.message, "bad");
+    if (!state.lost) toast(error.message, "bad");
   }
 }
 
@@ -46,7 +49,7 @@ async function loadPeople() {
   state.nowAt = performance.now();
   const remembered = Number(sessionStorage.getItem("me"));
   if (!me()) state.me = (state.users.find((user) => user.id === remembered) ?? state.users[0])?.id ?? null;
-  drawPeople();
+  keepFocus(drawPeople);
 }
 
 async function loadChats() {
@@ -57,7 +60,7 @@ async function loadChats() {
   const wanted = state.open ?? state.left;
   state.open = state.chats.find((chat) => sameChat(chat, wanted))
     ?? state.chats.find((chat) => chat.type === "private") ?? state.chats[0] ?? null;
-  drawChats();
+  keepFocus(drawChats);
 }
 
 async function loadTalk() {
@@ -68,17 +71,17 @@ async function loadTalk() {
   if (mine !== state.me || !sameChat(talk.chat, state.open)) return;
   state.talk = talk;
   state.open = talk.chat;
-  drawTalk();
+  keepFocus(drawTalk);
 }
 
 // --- drawing ---
 
 function drawPeople() {
   const buttons = state.users.map((user) => el("button", {
-    class: "person", type: "button", "aria-pressed": String(user.id === state.me), "data-user": user.id,
+    class: "person", type: "button", "aria-pressed": String(user.id === state.me), "data-key": `person/${user.id}`,
     onclick: () => become(user.id),
-  }, avatar(user.id, user.name), el("span", { class: "person-name" }, user.name), stars(user.stars)));
-  const add = el("button", { class: "person add", type: "button", onclick: () => openNewPerson((made) => become(made.id)) },
+  }, avatar(user.id, user.name), el("span", { class: "person-name" }, withStars(user.name)), stars(user.stars)));
+  const add = el("button", { class: "person add", type: "button", "data-key": "person/new", onclick: () => openNewPerson((made) => become(made.id)) },
     el("span", { class: "avatar", "aria-hidden": "true" }, icon("plus")), el("span", { class: "person-name" }, "New person"));
   byId("people").replaceChildren(...buttons, add);
   const user = me();
@@ -88,12 +91,12 @@ function drawPeople() {
 
 function drawChats() {
   byId("chats").replaceChildren(...state.chats.map((chat) => el("button", {
-    class: "chat-line", type: "button", "aria-current": sameChat(chat, state.open) ? "true" : null,
+    class: "chat-line", type: "button", "data-key": `chat/${chat.chat_id}/${chat.bot_id}`, "aria-current": sameChat(chat, state.open) ? "true" : null,
     onclick: () => openChat(chat),
   }, avatar(chat.bot_id ?? chat.chat_id, chat.title),
   el("span", { class: "chat-words" },
-    el("span", { class: "chat-top" }, el("strong", {}, chat.title), chat.last && el("time", {}, clockTime(chat.last.date))),
-    el("span", { class: "chat-last" }, chat.last?.text || "No messages yet")))));
+    el("span", { class: "chat-top" }, el("strong", {}, withStars(chat.title)), chat.last && el("time", {}, clockTime(chat.last.date))),
+    el("span", { class: "chat-last" }, withStars(chat.last?.text || "No messages yet"))))));
 }
 
 function drawTalk() {
@@ -104,14 +107,14 @@ function drawTalk() {
   byId("title").replaceChildren(
     avatar(talk.chat.bot_id ?? talk.chat.chat_id, talk.chat.title),
     el("span", { class: "title-words" },
-      el("strong", {}, talk.chat.title),
+      el("strong", {}, withStars(talk.chat.title)),
       el("span", { class: talk.action ? "acting" : "" }, talk.action ? `${talk.action.replaceAll("_", " ")}\u2026` : talk.chat.subtitle)));
   const list = byId("log");
   if (talk.messages.length) {
     drawMessages(list, talk.messages, { me: state.me, chat: talk.chat, actions });
   } else {
     list.replaceChildren(el("div", { class: "empty" }, avatar(talk.chat.bot_id ?? 0, talk.chat.title, true),
-      el("strong", {}, talk.chat.title), el("p", {}, bot ? "Press Start to talk to this bot." : "Nobody has written here yet.")));
+      el("strong", {}, withStars(talk.chat.title)), el("p", {}, bot ? "Press Start to talk to this bot." : "Nobody has written here yet.")));
   }
   drawMore(talk.chat);
   drawComposer(talk, actions);
@@ -125,8 +128,14 @@ function drawMore(chat) {
   const more = byId("more");
   more.hidden = chat.type !== "private";
   byId("more-list").replaceChildren(el("button", {
-    type: "button", onclick: () => { more.open = false; actions.block(!chat.blocked); },
+    type: "button", onclick: () => { closeMore(); actions.block(!chat.blocked); },
   }, chat.blocked ? "Unblock the bot" : "Block the bot"));
+}
+
+function closeMore() {
+  const more = byId("more");
+  if (more.contains(document.activeElement)) more.querySelector("summary").focus();
+  more.open = false;
 }
 
 function toEnd(smooth) {
@@ -136,7 +145,7 @@ function toEnd(smooth) {
 
 function followEnd() {
   const scroll = byId("scroll");
-  byId("to-end").hidden = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 240;
+  keepFocus(() => { byId("to-end").hidden = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 240; });
 }
 
 // --- acting ---
@@ -148,6 +157,7 @@ function become(userId) {
   state.me = userId;
   sessionStorage.setItem("me", String(userId));
   changeView();
+  closePanels();
   return reload("people", "chats", "talk", "money");
 }
 
@@ -223,11 +233,20 @@ function closePanels() {
   state.opener?.focus();
 }
 
+/** Once a second: the clock, and for how long nobody has been there. */
+function tick() {
+  const age = (performance.now() - state.nowAt) / 1000;
+  if (!state.lost) drawClock(state.now + age);
+  const inGroup = state.open?.type !== "private" && state.bots.find((bot) => bot.trouble);
+  drawStatus({ lost: state.lost, bot: inGroup || currentBot(), age });
+}
+
 function onEvent(event) {
   if (event.type === "update") addUpdate(event.update);
   else if (event.type === "call") addCall(event.call);
   else if (event.type === "ledger") reload("people", "money");
   else if (event.type === "users") reload("people", "chats", "talk");
+  else if (event.type === "listening") reload("people");
   else if (event.type === "clock") reload("people", "talk");
   else if (event.type === "commands") reload("talk");
   else if (event.bot_id && event.chat_id !== state.me) return; // another person's private chat
@@ -245,15 +264,19 @@ byId("to-end").addEventListener("click", () => toEnd(true));
 byId("scroll").addEventListener("scroll", followEnd, { passive: true });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || byId("sheet").open) return;
-  byId("more").open = false;
+  closeMore();
   closePanels();
 });
 document.addEventListener("click", (event) => {
   if (!byId("more").contains(event.target)) byId("more").open = false;
 });
-setInterval(() => drawClock(state.now + (performance.now() - state.nowAt) / 1000), 1000);
+setInterval(tick, 1000);
 state.fresh = true;
 listen(onEvent, () => {
+  state.lost = false;
   reload("people", "chats", "talk", "money");
   loadActivity().catch((error) => toast(error.message, "bad"));
+}, () => {
+  state.lost = true;
+  tick();
 });

@@ -1,13 +1,18 @@
 // Owns what lies below the messages: Start, the message field, the commands menu, the reply keyboard.
 
 import { byId, el, icon, withStars } from "./dom.js";
+import { keepFocus } from "./focus.js";
 
 let shape = "";
 let keysOpen = true;
 let lastKeyboard = "";
 
-/** Draw the footer for a chat; `actions` has `send(text)` and `unblock()`. */
+/** Draw the footer for a chat; `actions` has `send(text)`, which tells whether it was sent, and `unblock()`. */
 export function drawComposer(talk, actions) {
+  keepFocus(() => draw(talk, actions));
+}
+
+function draw(talk, actions) {
   const { chat, commands, keyboard } = talk;
   const kind = chat.blocked ? "blocked" : chat.started || chat.type !== "private" ? "open" : "start";
   const keyboardKey = JSON.stringify(keyboard);
@@ -15,9 +20,7 @@ export function drawComposer(talk, actions) {
   lastKeyboard = keyboardKey;
   const next = JSON.stringify([kind, chat.chat_id, chat.bot_id, commands, keyboard, keysOpen]);
   if (next === shape) return;
-  const field = byId("field");
-  const draft = field?.value ?? "";
-  const typing = field !== null && document.activeElement === field;
+  const draft = byId("field")?.value ?? "";
   shape = next;
   if (kind === "start") return big("Start", () => actions.send("/start"));
   if (kind === "blocked") return big("Restart bot", actions.unblock);
@@ -25,7 +28,6 @@ export function drawComposer(talk, actions) {
   const made = byId("field");
   made.value = draft;
   grow(made);
-  if (typing) made.focus();
 }
 
 /** Forget the drawn footer, so that the next chat gets a fresh one. */
@@ -42,16 +44,18 @@ function open(talk, actions) {
   const { commands, keyboard } = talk;
   const suggestions = el("div", { class: "suggestions", id: "suggestions", hidden: true });
   const field = el("textarea", {
-    id: "field", rows: "1", maxlength: "4096", placeholder: keyboard?.input_field_placeholder ?? "Message", "aria-label": "Message",
+    id: "field", "data-key": "field", rows: "1", maxlength: "4096", placeholder: keyboard?.input_field_placeholder ?? "Message", "aria-label": "Message",
     autocomplete: "off",
   });
-  const send = () => {
+  const send = async () => {
     const text = field.value.trim();
     if (!text) return;
     field.value = "";
     grow(field);
     suggest(field, suggestions, commands, actions);
-    actions.send(text);
+    if (await actions.send(text) || !field.isConnected || field.value) return;
+    field.value = text; // not sent: nobody should have to write it again
+    grow(field);
   };
   field.addEventListener("input", () => {
     grow(field);
@@ -69,7 +73,7 @@ function open(talk, actions) {
     }
   });
   const menu = el("button", {
-    class: "menu-button", type: "button", "aria-label": "Commands of the bot", "aria-expanded": "false",
+    class: "menu-button", type: "button", "data-key": "menu", "aria-label": "Commands of the bot", "aria-expanded": "false",
     onclick: () => {
       const opening = suggestions.hidden;
       fill(suggestions, commands, actions);
@@ -79,7 +83,7 @@ function open(talk, actions) {
     },
   }, icon("menu"), el("span", {}, "Menu"));
   const keys = keyboard && el("button", {
-    class: "icon-button", type: "button", "aria-label": keysOpen ? "Hide the bot's keyboard" : "Show the bot's keyboard",
+    class: "icon-button", type: "button", "data-key": "keys", "aria-label": keysOpen ? "Hide the bot's keyboard" : "Show the bot's keyboard",
     onclick: () => { keysOpen = !keysOpen; drawComposer(talk, actions); },
   }, icon("keys"));
   byId("foot").replaceChildren(
@@ -91,10 +95,10 @@ function open(talk, actions) {
 }
 
 function replyKeyboard(keyboard, actions) {
-  return el("div", { class: "reply-keys", role: "group", "aria-label": "The bot's keyboard" }, keyboard.keyboard.map((row) =>
-    el("div", { class: "reply-row" }, row.map((button) =>
+  return el("div", { class: "reply-keys", role: "group", "aria-label": "The bot's keyboard" }, keyboard.keyboard.map((row, at) =>
+    el("div", { class: "reply-row" }, row.map((button, column) =>
       el("button", {
-        class: "reply-key", type: "button",
+        class: "reply-key", type: "button", "data-key": `reply/${at}/${column}`,
         onclick: () => {
           if (keyboard.one_time_keyboard) keysOpen = false;
           actions.send(button.text);

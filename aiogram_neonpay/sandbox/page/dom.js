@@ -27,19 +27,22 @@ export function icon(name, className = "") {
   return svg;
 }
 
+/** A number of Stars in words: "1 Star", "2,500 Stars", "5 more Stars". */
+export const starWords = (number, more = "") => `${number.toLocaleString("en")} ${more}${number === 1 ? "Star" : "Stars"}`;
+
 /** An amount of Stars: the star and the number, read out as "25 Stars". */
 export function stars(amount, { sign = false } = {}) {
-  const number = Math.abs(amount).toLocaleString("en");
+  const number = Math.abs(amount);
   const mark = amount < 0 ? "\u2212" : sign ? "+" : "";
   return el("span", { class: "stars" },
-    el("span", { class: "unseen" }, `${mark}${number} Stars`),
-    el("span", { "aria-hidden": "true", class: "stars-shown" }, mark, icon("star"), number));
+    el("span", { class: "unseen" }, `${mark}${starWords(number)}`),
+    el("span", { "aria-hidden": "true", class: "stars-shown" }, mark, icon("star"), number.toLocaleString("en")));
 }
 
 /** A text as nodes, with the star emoji drawn as the Stars icon: not every machine has a font for it. */
 export function withStars(text) {
   return text.split(/(\u2b50\ufe0f?)/).filter(Boolean).map((part) =>
-    part.startsWith("\u2b50") ? el("span", {}, el("span", { class: "unseen" }, part), icon("star", "emoji-star")) : part);
+    part.startsWith("\u2b50") ? el("span", { class: "star-mark" }, el("span", { class: "unseen" }, part), icon("star", "emoji-star")) : part);
 }
 
 export function avatar(id, name, big = false) {
@@ -54,7 +57,7 @@ export const dayName = (date) =>
   new Date(date * 1000).toLocaleDateString("en", { month: "long", day: "numeric" });
 
 export function toast(text, kind = "") {
-  const box = el("div", { class: `toast ${kind}` }, kind === "good" ? icon("check") : null, el("span", {}, text));
+  const box = el("div", { class: `toast ${kind}` }, kind === "good" ? icon("check") : null, el("span", {}, withStars(text)));
   byId("toasts").replaceChildren(box);
   setTimeout(() => box.classList.add("leaving"), 2600);
   setTimeout(() => box.remove(), 3000);

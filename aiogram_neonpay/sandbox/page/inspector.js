@@ -1,7 +1,8 @@
 // Owns the panel beside the chat: balances, ledgers, refunds, the live list of updates and calls, the clock.
 
 import { get, post } from "./api.js";
-import { byId, clockTime, dayName, el, icon, stars, toast } from "./dom.js";
+import { byId, clockTime, dayName, el, icon, stars, starWords, toast, withStars } from "./dom.js";
+import { keepFocus } from "./focus.js";
 import { openTopUp } from "./sheets.js";
 
 const KEPT = 150;
@@ -46,22 +47,22 @@ export async function drawMoney(user, bot) {
     get(`/users/${user.id}/history`),
     get(`/bots/${bot.id}/transactions`),
   ]);
-  byId("panel-money").replaceChildren(
+  keepFocus(() => byId("panel-money").replaceChildren(
     account(user.name, user.stars,
-      el("button", { class: "chip", type: "button", onclick: () => openTopUp(user) }, icon("plus"), "Top up")),
+      el("button", { class: "chip", type: "button", "data-key": "top-up", onclick: () => openTopUp(user) }, icon("plus"), "Top up")),
     ledger("Your Stars", mine.history.map((row) => el("li", { class: "entry" },
       el("div", { class: "entry-main" },
-        el("span", { class: "entry-title" }, row.title),
+        el("span", { class: "entry-title" }, withStars(row.title)),
         el("span", { class: "entry-date" }, when(row.date))),
       el("span", { class: `entry-sum ${row.amount < 0 ? "out" : "in"}` }, stars(row.amount, { sign: true })))),
     "Nothing bought yet."),
     account(bot.name, theirs.balance),
-    ledger("Sales and refunds", theirs.transactions.map(transaction), "No sales yet."));
+    ledger("Sales and refunds", theirs.transactions.map(transaction), "No sales yet.")));
 }
 
 function account(name, amount, action) {
   return el("div", { class: "account" },
-    el("div", {}, el("div", { class: "account-name" }, name), el("div", { class: "account-sum" }, stars(amount))),
+    el("div", {}, el("div", { class: "account-name" }, withStars(name)), el("div", { class: "account-sum" }, stars(amount))),
     action);
 }
 
@@ -74,24 +75,26 @@ function ledger(caption, rows, nothing) {
 function transaction(row) {
   const amount = row.outgoing ? -row.amount : row.amount;
   const refundable = !row.outgoing && !row.refunded;
-  return el("li", { class: "entry" },
+  const key = `${row.outgoing ? "refund" : "sale"}/${row.id}`;
+  return el("li", { class: "entry", "data-key": key },
     el("div", { class: "entry-main" },
-      el("span", { class: "entry-title" }, row.outgoing ? `Refund: ${row.title}` : row.title),
+      el("span", { class: "entry-title" }, withStars(row.outgoing ? `Refund: ${row.title}` : row.title)),
       el("span", { class: "entry-date" }, `${row.user}, ${when(row.date)}`, row.refunded && !row.outgoing ? ", refunded" : "")),
     el("span", { class: `entry-sum ${amount < 0 ? "out" : "in"}` }, stars(amount, { sign: true })),
     refundable && el("button", {
-      class: "chip", type: "button", "aria-label": `Refund ${row.amount} Stars to ${row.user} for ${row.title}`,
+      class: "chip", type: "button", "data-key": `${key}/back`, "aria-label": `Refund ${starWords(row.amount)} to ${row.user} for ${row.title}`,
       onclick: (event) => refund(event.currentTarget, row),
     }, "Refund"));
 }
 
 async function refund(button, row) {
-  button.disabled = true;
+  if (button.ariaDisabled) return; // not `disabled`: that would lose the focus
+  button.ariaDisabled = "true";
   try {
     await post("/refund", { charge_id: row.id });
-    toast(`${row.amount} Stars went back to ${row.user}`, "good");
+    toast(`${starWords(row.amount)} went back to ${row.user}`, "good");
   } catch (error) {
-    button.disabled = false;
+    button.ariaDisabled = null;
     toast(error.message, "bad");
   }
 }
@@ -101,9 +104,12 @@ const when = (date) => `${dayName(date)}, ${clockTime(date)}`;
 // --- activity ---
 
 export async function loadActivity() {
+  lines = [];
   const log = await get("/log");
-  lines = [...log.updates.map(updateLine), ...log.calls.map(callLine)]
-    .sort((one, other) => other.time - one.time).slice(0, KEPT);
+  const loaded = [...log.updates.map(updateLine), ...log.calls.map(callLine)];
+  const known = new Set(loaded.map((line) => JSON.stringify(line)));
+  const meanwhile = lines.filter((line) => !known.has(JSON.stringify(line)));
+  lines = [...meanwhile, ...loaded].sort((one, other) => other.time - one.time).slice(0, KEPT);
   drawActivity();
 }
 
@@ -138,14 +144,14 @@ const callLine = (call) => ({
 function drawActivity() {
   const choices = [["all", "All"], ["update", "Updates"], ["call", "Calls"]];
   const shown = lines.filter((line) => filter === "all" || filter === line.kind);
-  byId("panel-activity").replaceChildren(
+  keepFocus(() => byId("panel-activity").replaceChildren(
     el("div", { class: "choices", role: "group", "aria-label": "What to show" }, choices.map(([value, label]) =>
       el("button", {
-        class: "chip", type: "button", "aria-pressed": String(filter === value),
+        class: "chip", type: "button", "data-key": `show/${value}`, "aria-pressed": String(filter === value),
         onclick: () => { filter = value; drawActivity(); },
       }, label))),
     el("div", { class: "lines" }, shown.map(drawLine)),
-    shown.length ? "" : el("p", { class: "nothing" }, "Updates to the bot and its calls appear here."));
+    shown.length ? "" : el("p", { class: "nothing" }, "Updates to the bot and its calls appear here.")));
 }
 
 function drawLine(line) {
@@ -153,11 +159,11 @@ function drawLine(line) {
     el("summary", {},
       el("span", { class: "way", "aria-hidden": "true" }, line.kind === "update" ? "\u2193" : "\u2191"),
       el("span", { class: "line-name" }, el("span", { class: "unseen" }, line.kind === "update" ? "update " : "call "), line.name),
-      el("span", { class: "line-note" }, line.note),
+      el("span", { class: "line-note" }, withStars(line.note)),
       el("time", {}, new Date(line.time * 1000).toLocaleTimeString("en-GB"))));
   details.addEventListener("toggle", () => {
     if (details.open && !details.querySelector("pre")) {
-      details.append(el("pre", { tabindex: "0" }, JSON.stringify(line.details, null, 2)));
+      details.append(el("pre", { tabindex: "0" }, withStars(JSON.stringify(line.details, null, 2))));
     }
   });
   return details;

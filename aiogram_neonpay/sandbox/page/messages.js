@@ -50,15 +50,18 @@ function drawMessage(message, place, context) {
   const named = inGroup && !mine;
   const classes = ["row", mine ? "mine" : "theirs", place.first && "first", place.last && "last", named && "named"];
   const bubble = el("div", { class: `bubble${message.invoice ? " has-card" : ""}` },
-    named && place.first && el("div", { class: `author tone-text-${Math.abs(message.author.id) % 7}` }, message.author.name),
+    named && place.first && el("div", { class: `author tone-text-${Math.abs(message.author.id) % 7}` }, withStars(message.author.name)),
     message.via && el("div", { class: "via" }, "via @", message.via),
-    message.reply_to && el("div", { class: "reply" }, el("strong", {}, message.reply_to.name), el("span", {}, message.reply_to.text)),
+    message.reply_to && el("div", { class: "reply" }, el("strong", {}, withStars(message.reply_to.name)), el("span", {}, withStars(message.reply_to.text))),
     message.invoice ? invoiceCard(message, context) : el("div", { class: "text" }, richText(message.text, message.entities, context.actions)),
     stamp(message, mine));
-  return el("article", { class: classes.filter(Boolean).join(" "), "data-message": message.id },
+  return el("article", { class: classes.filter(Boolean).join(" "), "data-key": keyOf(message, context) },
     named && el("span", { class: "beside" }, place.last ? avatar(message.author.id, message.author.name) : null),
     el("div", { class: "stack" }, bubble, keyboard(message, context)));
 }
+
+/** What names a message on the page, in whatever shape it is drawn. */
+const keyOf = (message, { chat }) => `message/${chat.chat_id}/${chat.bot_id}/${message.id}`;
 
 function stamp(message, mine) {
   return el("div", { class: "stamp" }, message.edited && "edited ", clockTime(message.date), mine && icon("ticks"));
@@ -77,9 +80,9 @@ function invoiceCard(message, context) {
     el("div", { class: "card-body" },
       el("div", { class: "card-kind" }, receipt ? (receipt.refunded ? "Refunded" : "Receipt") : "Invoice"),
       el("div", { class: "card-head" },
-        el("div", { class: "card-title" }, invoice.title),
+        el("div", { class: "card-title" }, withStars(invoice.title)),
         el("div", { class: "card-price" }, stars(invoice.amount))),
-      el("div", { class: "card-text" }, invoice.description),
+      el("div", { class: "card-text" }, withStars(invoice.description)),
       receipt && el("div", { class: `paid-mark${receipt.refunded ? " back" : ""}` },
         icon(receipt.refunded ? "undo" : "check"),
         receipt.refunded ? "Stars returned" : `Paid on ${dayName(receipt.date)}, ${clockTime(receipt.date)}`)));
@@ -96,11 +99,12 @@ function keyboard(message, context) {
 }
 
 function key(message, button, row, column, context) {
+  const as = (kind, onclick) => ({ class: kind, type: "button", "data-key": `${keyOf(message, context)}/${row}/${column}`, onclick });
   if (button.kind === "pay" && message.invoice?.receipt) {
-    return el("button", { class: "key", type: "button", onclick: () => context.actions.receipt(message.invoice.receipt) }, "Receipt");
+    return el("button", as("key", () => context.actions.receipt(message.invoice.receipt)), "Receipt");
   }
   if (button.kind === "pay") {
-    return el("button", { class: "key pay", type: "button", onclick: () => context.actions.pay(message) }, payLabel(button.text));
+    return el("button", as("key pay", () => context.actions.pay(message)), payLabel(button.text));
   }
   const press = async (event) => {
     const target = event.currentTarget;
@@ -110,7 +114,7 @@ function key(message, button, row, column, context) {
     target.classList.remove("busy");
     target.removeAttribute("aria-busy");
   };
-  return el("button", { class: "key", type: "button", onclick: press },
+  return el("button", as("key", press),
     el("span", {}, withStars(button.text)), button.kind === "url" && icon("link", "corner"));
 }
 
@@ -119,22 +123,31 @@ function payLabel(text) {
   const parts = text.split(/\u2b50\ufe0f?|XTR/);
   const nodes = parts.flatMap((part, index) => (index ? [icon("star"), part.trim()] : [part.trim()])).filter(Boolean);
   return el("span", { class: "pay-label" },
-    el("span", { class: "unseen" }, text.replace(/\u2b50\ufe0f?|XTR/g, "Stars")),
+    el("span", { class: "unseen" }, payWords(text)),
     el("span", { class: "pay-shown", "aria-hidden": "true" }, nodes));
+}
+
+/** The text of a Pay button as it is read out: "Pay XTR 1" is "Pay 1 Star". */
+function payWords(text) {
+  const counted = (_, number) => `${number} ${number === "1" ? "Star" : "Stars"}`;
+  return text
+    .replace(/(?:\u2b50\ufe0f?|XTR)\s*(\d+(?:[.,]\d+)*)/g, counted)
+    .replace(/(\d+(?:[.,]\d+)*)\s*(?:\u2b50\ufe0f?|XTR)/g, counted)
+    .replace(/\u2b50\ufe0f?|XTR/g, "Stars");
 }
 
 // --- service lines ---
 
 function paidLine(message, context) {
   const { receipt, amount } = message.successful_payment;
-  return el("div", { class: "service", "data-message": message.id },
-    el("button", { class: "pill", type: "button", onclick: () => receipt && context.actions.receipt(receipt) },
-      "You paid ", stars(amount), receipt ? [" for ", el("strong", {}, receipt.title)] : ""));
+  return el("div", { class: "service" },
+    el("button", { class: "pill", type: "button", "data-key": keyOf(message, context), onclick: () => receipt && context.actions.receipt(receipt) },
+      "You paid ", stars(amount), receipt ? [" for ", el("strong", {}, withStars(receipt.title))] : ""));
 }
 
 function refundLine(message, context) {
   const { receipt, amount } = message.refunded_payment;
-  return el("div", { class: "service", "data-message": message.id },
-    el("button", { class: "pill", type: "button", onclick: () => receipt && context.actions.receipt(receipt) },
-      "You got back ", stars(amount), receipt ? [" for ", el("strong", {}, receipt.title)] : ""));
+  return el("div", { class: "service" },
+    el("button", { class: "pill", type: "button", "data-key": keyOf(message, context), onclick: () => receipt && context.actions.receipt(receipt) },
+      "You got back ", stars(amount), receipt ? [" for ", el("strong", {}, withStars(receipt.title))] : ""));
 }

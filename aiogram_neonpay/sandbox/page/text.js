@@ -6,6 +6,8 @@ const TAGS = {
   bold: "strong", italic: "em", underline: "u", strikethrough: "s", code: "code", pre: "pre", blockquote: "blockquote",
 };
 
+const BLOCKS = new Set(["pre", "blockquote"]);
+
 /** Return nodes for a text; `actions` has `command(text)` and `link(url)` (true when it took the link). */
 export function richText(text, entities, actions) {
   const borders = new Set([0, text.length]);
@@ -13,9 +15,12 @@ export function richText(text, entities, actions) {
   const places = [...borders].filter((place) => place <= text.length).sort((a, b) => a - b);
   return places.slice(0, -1).map((start, index) => {
     const end = places[index + 1];
+    // A block ends its line by itself; the line break behind it would make an empty one.
+    const afterBlock = entities.some((item) => BLOCKS.has(item.type) && item.offset + item.length === start);
+    const shown = text.slice(afterBlock && text[start] === "\n" ? start + 1 : start, end);
     const around = entities.filter((item) => item.offset <= start && item.offset + item.length >= end);
     const plain = document.createDocumentFragment();
-    plain.append(...withStars(text.slice(start, end)));
+    plain.append(...withStars(shown));
     return around.reduceRight((inner, entity) => wrap(inner, entity, text, actions), plain);
   });
 }

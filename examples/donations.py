@@ -56,8 +56,9 @@ async def donate(message: Message, command: CommandObject, neonpay: NeonPay) -> 
         return
     try:
         await neonpay.answer_payment(message, "donate", amount=int(command.args))
-    except ValidationError as error:
-        await message.answer(f"That is not an amount I can take: it {error.limit}.")
+    except ValidationError:
+        limits = STAGES["donate"]
+        await message.answer(f"I can take {limits.min_price} to {limits.max_price} Stars at a time.")
     except ValueError:
         await message.answer("Write a whole number of Stars, for example /donate 7")
 

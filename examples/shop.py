@@ -18,6 +18,7 @@ from aiogram.fsm.storage.base import BaseStorage
 from aiogram.types import BotCommand, CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message
 
 from aiogram_neonpay import (
+    BuyerUnreachableError,
     Checkout,
     InvoiceError,
     NeonPay,
@@ -130,6 +131,9 @@ async def show_catalog(message: Message) -> None:
 async def sell(query: CallbackQuery, callback_data: Buy, neonpay: NeonPay) -> None:
     try:
         await neonpay.answer_payment(query, callback_data.stage_id)
+    except BuyerUnreachableError:
+        # The answer to a tap reaches also who has blocked the bot; a message would not.
+        await query.answer("I may not write to you. Unblock me, then tap again.", show_alert=True)
     except InvoiceError:
         await query.answer("The till is stuck. Please try again in a minute.", show_alert=True)
     else:
@@ -198,8 +202,10 @@ async def refund(neonpay: NeonPay, user_id: int, reference: str) -> str | None:
         return "This one is back with you already."
     try:
         await neonpay.refund(reference, reason="returned by the buyer")
-    except RefundError:
-        return "Telegram does not take it back right now. Please try again later."
+    except RefundError as error:
+        if error.is_final:  # such as CHARGE_NOT_FOUND: paid in a sandbox that has ended
+            return f"{error}. Asking again will not help, asking the owner may."
+        return "Telegram cannot be reached right now. Please try again later."
     return None
 
 

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 from aiogram import Dispatcher
+from aiogram.fsm.storage.memory import MemoryStorage
 
 from aiogram_neonpay import PaymentResult
 from examples import demo, donations, shop
@@ -114,6 +115,34 @@ async def test_a_second_founders_number_is_declined_until_the_first_is_returned(
         assert (await visit.buys("Founder")).ok
 
 
+@pytest.mark.parametrize("build", SHOPS, ids=place)
+async def test_a_buyer_who_has_blocked_the_bot_is_told_so(build: Callable[[], Dispatcher]) -> None:
+    async with visiting(build()) as visit:
+        await visit.user.send("/shop")
+        await visit.hears("On the shelves")
+        visit.user.block()
+        assert await visit.user.tap("Fortune") == "I may not write to you. Unblock me, then tap again."
+        visit.user.unblock()
+        assert (await visit.buys("Fortune")).ok
+        await visit.hears("Receipt:")
+
+
+async def test_a_purchase_of_an_earlier_sandbox_is_remembered_and_cannot_be_returned() -> None:
+    ledger = MemoryStorage()  # survives the first sandbox, as Redis would
+    async with visiting(shop.build_dispatcher(ledger)) as visit:
+        await visit.user.send("/shop")
+        await visit.buys("Fortune")
+        reference = (await visit.hears("Receipt:")).text.rpartition(" ")[2]
+    async with visiting(shop.build_dispatcher(ledger)) as visit:
+        await visit.user.send("/status")
+        await visit.hears(f"Fortune cookie, 1 ⭐\n{reference}")
+        refusal = "Telegram refused the refund: Bad Request: CHARGE_NOT_FOUND. Asking again will not help"
+        await visit.user.send(f"/refund {reference}")
+        await visit.hears(refusal)
+        assert refusal in (await visit.user.tap("Return Fortune") or "")
+        assert visit.user.balance == 500
+
+
 async def test_what_is_too_dear_is_not_charged() -> None:
     async with visiting(shop.build_dispatcher(), "Bob") as visit:
         await visit.user.send("/shop")
@@ -184,9 +213,9 @@ async def test_donate_refuses_what_is_no_amount() -> None:
         await visit.user.send("/donate much")
         await visit.hears("Write a whole number")
         await visit.user.send("/donate 2501")
-        await visit.hears("it must be at most 2500 Stars")
+        await visit.hears("I can take 1 to 2500 Stars at a time")
         await visit.user.send("/donate 0")
-        await visit.hears("it must be at least 1 Stars")
+        await visit.hears("I can take 1 to 2500 Stars at a time", times=2)
 
 
 async def test_a_returned_donation_is_let_go_kindly() -> None:

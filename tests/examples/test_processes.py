@@ -162,11 +162,15 @@ def test_the_demo_remembers_purchases_over_a_restart(
         receipt = program.act(f"users/{alice}/pay", form_id=form["form_id"])
         assert receipt["ok"], receipt
         program.message(text_has("Thank you for 3"))
+        program.send("/status")
+        reference = program.message(text_has("Donation, 3 ⭐"))["text"].split()[-1]
         program.interrupt()
     with running("demo", tmp_path, **settings) as program:
         program.wait_for_address()
         program.send("/status")
-        program.message(text_has("Donation, 3 ⭐"))
+        program.message(text_has(f"Donation, 3 ⭐\n{reference}"))
+        program.send(f"/refund {reference}")  # Redis remembers the charge, the new sandbox has never heard of it
+        program.message(text_has("CHARGE_NOT_FOUND. Asking again will not help"))
         log = program.interrupt()
     assert program.process.returncode == 0
     assert "kept in memory" not in log

@@ -67,10 +67,10 @@ def check_amount(name: str, value: object, *, at_least: int = 1, at_most: int | 
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValidationError(name, "must be a whole number of Stars (int)", value)
     if value < at_least:
-        raise ValidationError(name, f"must be at least {at_least} Stars", value)
+        raise ValidationError(name, f"must be at least {at_least} Star{'s' * (at_least != 1)}", value)
     top = MAX_AMOUNT if at_most is None else min(at_most, MAX_AMOUNT)
     if value > top:
-        raise ValidationError(name, f"must be at most {top} Stars", value)
+        raise ValidationError(name, f"must be at most {top} Star{'s' * (top != 1)}", value)
     return value
 
 

@@ -1,7 +1,7 @@
 """The shop and the donations in one bot: what ``make demo`` runs.
 
 It runs in the sandbox, and with BOT_TOKEN in the environment on Telegram. Payments are kept in the file demo.db, or in
-the one that DEMO_DB names; with REDIS_URL in Redis.
+the one that DEMO_DB names; with REDIS_URL in Redis. The shop's own table is in a file beside it, demo-shop.db.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def build_dispatcher(storage: BaseStorage | None = None) -> Dispatcher:
 
 
 if __name__ == "__main__":
-    storage = shop.open_storage() or SQLiteStorage(os.environ.get("DEMO_DB") or "demo.db")
+    file = Path(os.environ.get("DEMO_DB") or "demo.db")
+    os.environ.setdefault("SHOP_DATABASE", str(file.with_name(f"{file.stem}-shop.db")))
+    storage = shop.open_storage() or SQLiteStorage(file)
     if token := os.environ.get("BOT_TOKEN"):
         build_dispatcher(storage).run_polling(Bot(token))
     else:

@@ -147,7 +147,7 @@ def text_has(text: str) -> Callable[[dict[str, Any]], bool]:
 def test_the_demo_remembers_purchases_over_a_restart(
     place: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    settings = {"SHOP_DATABASE": str(tmp_path / "shop.db")}
+    settings = {}
     if place == "Redis":
         redis_server: RedisServer = request.getfixturevalue("redis_server")
         settings["REDIS_URL"] = redis_server.url
@@ -174,8 +174,12 @@ def test_the_demo_remembers_purchases_over_a_restart(
         log = program.interrupt()
     assert program.process.returncode == 0
     assert "kept in memory" not in log
-    files = {"Redis": set(), "demo.db": {"demo.db"}, "a file of its own": {"own.db"}}
-    assert {path.name for path in tmp_path.iterdir()} == {"shop.db", *files[place]}
+    files = {
+        "Redis": {"demo-shop.db"},
+        "demo.db": {"demo.db", "demo-shop.db"},
+        "a file of its own": {"own.db", "own-shop.db"},
+    }
+    assert {path.name for path in tmp_path.iterdir()} == files[place]
     if place == "Redis":
         with redis_server.client() as client:
             assert any(key.startswith("np:") for key in client.scan_iter())

@@ -454,6 +454,7 @@ async def test_a_sale_between_the_last_page_and_the_balance_is_no_drift(
             telegram.put(f"stx{number}", payload, ago=-number)
         return StarAmount(amount=telegram.balance)
 
+    assert GetMyStarBalance is not None
     bot.answer(GetMyStarBalance, sell)
     telegram.clock.now += HOUR
     report = await pay.reconcile()

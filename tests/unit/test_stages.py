@@ -104,7 +104,7 @@ def test_a_price_is_a_whole_number(price: object) -> None:
 
 @pytest.mark.parametrize("price", [0, -1, -(10**20)])
 def test_a_price_is_at_least_one_star(price: int) -> None:
-    assert str(refused(price=price)) == f"price: must be at least 1 Stars; got {price}"
+    assert str(refused(price=price)) == f"price: must be at least 1 Star; got {price}"
 
 
 def test_a_price_is_at_most_what_telegrams_servers_take_in_general() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
+from pathlib import Path
 from typing import Any
 
 from aiogram import Dispatcher
@@ -12,8 +14,12 @@ from benchmarks.measure import Rig
 from benchmarks.stub import PRICE, make_bot
 
 
-def missing(module: str) -> bool:
-    return importlib.util.find_spec(module) is None
+def missing(*modules: str) -> bool:
+    return any(importlib.util.find_spec(module) is None for module in modules)
+
+
+def no_stars_on_sqlite() -> bool:
+    return missing("aiogram_stars", "sqlalchemy", "aiosqlite")
 
 
 async def neonpay() -> Rig:
@@ -42,7 +48,25 @@ async def neonpay() -> Rig:
 
 async def aiogram_stars() -> Rig:
     """aiogram-stars 0.2.0 over its memory storage."""
-    from aiogram_stars import MemoryStorage, StarsPayments
+    from aiogram_stars import MemoryStorage
+
+    return _stars(MemoryStorage())
+
+
+async def aiogram_stars_sqlite(file: Path) -> Rig:
+    """aiogram-stars 0.2.0 over SQLAlchemy and aiosqlite, the engine made as its documents make it."""
+    from aiogram_stars.sqlalchemy import SqlAlchemyStorage
+
+    engine = importlib.import_module("sqlalchemy.ext.asyncio").create_async_engine(f"sqlite+aiosqlite:///{file}")
+    storage = SqlAlchemyStorage(engine)
+    await storage.create_tables()
+    rig = _stars(storage)
+    rig.close = engine.dispose
+    return rig
+
+
+def _stars(storage: Any) -> Rig:
+    from aiogram_stars import StarsPayments
 
     bot, dispatcher, heard = make_bot(), Dispatcher(), list[str]()
 
@@ -51,7 +75,7 @@ async def aiogram_stars() -> Rig:
     async def paid(payment: Any) -> None:
         heard.append(payment.charge_id)
 
-    stars = StarsPayments(MemoryStorage(), secret="x" * 32, check=check, on_paid=paid)
+    stars = StarsPayments(storage, secret="x" * 32, check=check, on_paid=paid)
     stars.setup(dispatcher)
 
     async def new_payload(buyer: int) -> str:

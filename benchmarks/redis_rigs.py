@@ -50,13 +50,13 @@ def counting_client(path: str, sent: list[str]) -> Redis:
     return Redis(connection_pool=ConnectionPool(connection_class=connection, path=path))
 
 
-def storage_at(path: str) -> RedisStorage:
-    return RedisStorage(Redis(unix_socket_path=path))
+def storage_at(path: str, db: int = 0) -> RedisStorage:
+    return RedisStorage(Redis(unix_socket_path=path, db=db))
 
 
-def floor(path: str) -> Rig:
+def floor(path: str, db: int = 0) -> Rig:
     """The floor's router on RedisStorage, with the two script calls that make it safe to repeat."""
-    storage = storage_at(path)
+    storage = storage_at(path, db)
     bot, dispatcher, heard = make_bot(), Dispatcher(storage=storage), list[str]()
     claim, settle = storage.redis.register_script(CLAIM), storage.redis.register_script(SETTLE)
     dispatcher.pre_checkout_query.register(sellers.approve)
@@ -99,5 +99,10 @@ def counted(path: str, make: Callable[[RedisStorage], Rig]) -> tuple[Rig, list[s
 
 
 def _closing(rig: Rig, storage: RedisStorage) -> Rig:
+    async def server_cpu() -> float:
+        used = await storage.redis.info("cpu")
+        return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
+
     rig.close = cast("Callable[[], Awaitable[None]]", storage.close)
+    rig.server_cpu = server_cpu
     return rig

@@ -96,6 +96,12 @@ def _ours(storage: BaseStorage | None) -> tuple[Rig, NeonPay]:
     return Rig(bot, dispatcher, [], new_payload), pay
 
 
+def pay_of(rig: Rig) -> NeonPay:
+    pay = rig.dispatcher["neonpay"]
+    assert isinstance(pay, NeonPay)
+    return pay
+
+
 def talker(*, with_plugin: bool) -> Rig:
     """A bot that hears ordinary messages, with or without this package beside it."""
     if with_plugin:

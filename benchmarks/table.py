@@ -1,4 +1,4 @@
-"""The rows of the result and how they are printed."""
+"""The tables of the result and how they are printed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import astuple, dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One line: what was measured, the figure, what it should be, and its cost in microseconds where it has one."""
+    """One line: what was measured, the figure, what it should be, and what one item cost where that is known.
+
+    A cost is CPU time unless it says otherwise.
+    """
 
     what: str
     figure: str = ""
@@ -15,9 +18,15 @@ class Row:
     cost: str = ""
 
 
-def render(title: str, rows: list[Row]) -> str:
-    """Return the rows as aligned text under a title."""
-    cells = [astuple(row) for row in (Row(title, "measured", "bar", "CPU"), *rows)]
-    widths = [max(len(cell[column]) for cell in cells) for column in range(4)]
-    lines = ["  ".join([cell[0].ljust(widths[0]), *map(str.rjust, cell[1:], widths[1:])]).rstrip() for cell in cells]
-    return "\n".join([lines[0], "-" * (sum(widths) + 6), *lines[1:]])
+@dataclass(frozen=True)
+class Table:
+    """Rows under a title."""
+
+    title: str
+    rows: list[Row]
+
+    def __str__(self) -> str:
+        cells = [astuple(row) for row in (Row(self.title, "measured", "bar", "cost"), *self.rows)]
+        widths = [max(len(cell[column]) for cell in cells) for column in range(4)]
+        lines = ["  ".join([cell[0].ljust(widths[0]), *map(str.rjust, cell[1:], widths[1:])]) for cell in cells]
+        return "\n".join([lines[0].rstrip(), "-" * (sum(widths) + 6), *map(str.rstrip, lines[1:])])

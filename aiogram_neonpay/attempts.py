@@ -100,6 +100,9 @@ class Attempt:
         """Give the event to the first typed handler in the tree that matches; return whether one took it."""
         if TYPED in self.done:
             return True
+        if isinstance(self.event, PaymentEvent) and self.event.metadata and self.has_listeners():
+            # Taken now: what a handler does with the metadata is not for listeners to see.
+            self._payment = self.event.payment
         for observer in self.candidates:
             passage = Passage()
             try:

@@ -11,13 +11,19 @@ from aiogram_neonpay.errors import PaymentError, PaymentNotFoundError, Validatio
 from aiogram_neonpay.findings import ReconcileReport
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import check_user_id
-from aiogram_neonpay.ledger.charges import DELIVERED, PAID, REJECTED, reference_of
+from aiogram_neonpay.ledger.charges import ANNOUNCED, DELIVERED, PAID, REFUNDED, REJECTED, reference_of
 from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.reports import MOST_DAYS, Report, make_report
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.shop import Shop
 
 __all__ = ["BackOffice"]
+
+MOST_REASON = 500
+"""Characters of a refund's reason that are kept."""
+MOST_OFFSET = 10_000_000
+LAST_MOMENT = 253_402_300_799
+"""Unix seconds of the end of the year 9999."""
 
 
 class BackOffice(PaymentRouter):
@@ -85,19 +91,24 @@ class BackOffice(PaymentRouter):
         """
         _check_payment_id(payment_id)
         check_user_id("user_id", user_id)
+        if reason is not None and not isinstance(reason, str):
+            raise ValidationError("reason", "must be a string or None", reason)
+        reason = reason and reason[:MOST_REASON].encode("utf-8", "replace").decode()
         return await self._installation.refunds.refund(self._acting(bot), payment_id, reason, user_id, wait)
 
     async def redeliver(self, payment_id: str, *, user_id: int | None = None, bot: Bot | None = None) -> PaymentResult:
         """Have a payment that waits for a person, or for its next attempt, delivered now.
 
         It is made due and returns at once: a worker delivers, never the calling handler. The schedule of retries
-        begins anew; handlers that have returned before are not called again.
+        begins anew; handlers that have returned before are not called again. For a payment whose refund no handler
+        took (``refund_unheard``) it is the news of the refund that is told again.
 
         :param payment_id: its ``transaction_id`` or ``reference``.
         :raises PaymentNotFoundError: when the ledger does not know it.
-        :raises PaymentError: when it was delivered, refunded or rejected.
+        :raises PaymentError: when it was delivered, refunded or rejected, or is being delivered.
         """
         _check_payment_id(payment_id)
+        check_user_id("user_id", user_id)
         acting = self._acting(bot)
         found = await self._shop.charges.find(acting.id, payment_id, user_id)
         if found is None:
@@ -105,10 +116,14 @@ class BackOffice(PaymentRouter):
         key, _ = found
 
         def again(known: dict[str, Any]) -> dict[str, Any] | None:
+            if known.get("refund") == ANNOUNCED and known.get("trouble"):
+                return {"refund": REFUNDED, "trouble": None, "tells": 0}
             if known.get("refund"):
                 raise PaymentError(f"payment {key.name} is refunded, or being refunded: there is nothing to deliver")
             if known["state"] in (DELIVERED, REJECTED):
                 raise PaymentError(f"payment {key.name} was {known['state']} already: it is not delivered twice")
+            if known["state"] == PAID and not known["free"]:
+                raise PaymentError(f"payment {key.name} is being delivered: ask again when that has ended")
             return {"state": PAID, "tried": known["attempts"], "reason": None}
 
         record = await self._shop.charges.change(key, again)
@@ -120,6 +135,8 @@ class BackOffice(PaymentRouter):
 
     async def run_due(self) -> int:
         """Do what is due now and wait for it: retries, refunds, charges of workers that died; for tests and cron.
+
+        Not for handlers: it waits for deliveries, which may wait for the isolation lock of the handler that calls it.
 
         :return: how many charges were gone on with.
         """
@@ -138,11 +155,19 @@ class BackOffice(PaymentRouter):
         :param dry_run: change nothing, only report what would be done.
         :raises TelegramAPIError: when Telegram does not answer; nothing is lost, run it again.
         """
-        if isinstance(since, datetime):
-            since = since.timestamp()
-        if since is not None and (isinstance(since, bool) or not isinstance(since, (int, float)) or since < 0):
-            raise ValidationError("since", "must be a datetime or Unix seconds, 0 or more", since)
-        return await self._installation.reconciler.run(self._acting(bot), since, dry_run=dry_run)
+        moment = since
+        if isinstance(moment, datetime):
+            try:
+                moment = moment.timestamp()
+            except (OverflowError, OSError, ValueError):
+                moment = -1.0
+        if moment is not None and (
+            isinstance(moment, bool) or not isinstance(moment, (int, float)) or not 0 <= moment <= LAST_MOMENT
+        ):
+            raise ValidationError("since", "must be a datetime or Unix seconds, from 1970 to 9999", since)
+        if not isinstance(dry_run, bool):
+            raise ValidationError("dry_run", "must be True or False", dry_run)
+        return await self._installation.reconciler.run(self._acting(bot), moment, dry_run=dry_run)
 
     async def report(self, days: int = 30, *, bot: Bot | None = None) -> Report:
         """Return what was sold and refunded, by day (UTC) and stage; ``str()`` of it is a table.
@@ -166,5 +191,5 @@ def _check_payment_id(value: object) -> None:
 def _check_page(limit: int, offset: int) -> None:
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 100:
         raise ValidationError("limit", "must be 1-100", limit)
-    if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:
-        raise ValidationError("offset", "must be 0 or more", offset)
+    if isinstance(offset, bool) or not isinstance(offset, int) or not 0 <= offset <= MOST_OFFSET:
+        raise ValidationError("offset", f"must be 0-{MOST_OFFSET}", offset)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 from aiogram import Bot
@@ -57,6 +57,9 @@ E = TypeVar("E", bound=PaymentEvent)
 
 Propagate = Literal["unhandled", "always"]
 
+CRASHES = 3
+"""By how many a charge whose process died in every attempt outlives its schedule: an attempt may have died early."""
+
 
 class Delivery:
     """Carries payment messages through the dispatcher and settles them by what happened on the way."""
@@ -89,7 +92,7 @@ class Delivery:
         """Record a payment and take the right to deliver it, then deliver it."""
         bot: Bot = data["bot"]
         user = message.from_user or buyer_of_refund(message.chat)
-        is_ours, token = self._shop.read_payload(bot, paid.invoice_payload, paid.total_amount)
+        is_ours, token = self._shop.read_payload(bot, paid.invoice_payload, paid.total_amount, paid.currency)
         if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, paid, user.id))
         facts = facts_of(message, paid, user, token)
@@ -107,8 +110,8 @@ class Delivery:
         """Let the bot hear a payment that this worker holds, and settle it."""
         bot: Bot = data["bot"]
         body = claim.body
-        if self._retries.pause(body["attempts"] - body.get("tried", 0) - 1) is None:
-            # The attempt before this one was the last, and the process died in it.
+        if self._retries.pause(body["attempts"] - body.get("tried", 0) - CRASHES) is None:
+            # Attempts without an end: the process dies whenever it begins this one.
             await self._give_up(bot, claim, "attempts", body.get("error") or "the process ended in the last attempt")
             return None
         attempt: Attempt | None = None
@@ -132,6 +135,8 @@ class Delivery:
             # What ran before the one that raised need not run again. If nothing of ours raised, something round it
             # did, such as a commit, and may have undone all of it.
             await self._failed(bot, claim, error, attempt if attempt is not None and attempt.error is error else None)
+            if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
+                raise DeliveryError(claim.key.name, "something that its handler waited for was cancelled") from error
             raise
         finally:
             delivering.reset(token)
@@ -145,7 +150,9 @@ class Delivery:
         buyer = buyer_of_refund(message.chat)
         data[EVENT_FROM_USER_KEY] = buyer
         data[EVENT_CONTEXT_KEY] = EventContext(chat=message.chat, user=buyer)
-        is_ours, token = self._shop.read_payload(bot, refunded.invoice_payload, refunded.total_amount)
+        is_ours, token = self._shop.read_payload(
+            bot, refunded.invoice_payload, refunded.total_amount, refunded.currency
+        )
         if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, refunded, buyer.id))
         claim = await self._shop.charges.claim_refund(bot.id, facts_of(message, refunded, buyer, token))
@@ -174,7 +181,9 @@ class Delivery:
             return response
         told = sorted({*claim.body.get("told", ()), *(attempt.succeeded if attempt is not None else ())})
         delay = self._retries.pause(claim.body.get("tells", 1))
-        if isinstance(error, asyncio.CancelledError):
+        if _is_refused_by(claim.body["user"], error):
+            delay = None
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
             await charges.give_back(claim, tells=claim.body.get("tells", 1) - 1, told=told)
         elif delay is not None:
             await charges.give_back(claim, delay=delay, told=told, error=_name(error))
@@ -248,15 +257,25 @@ class Delivery:
         await self._set_aside(bot, claim, attempt, "no_handler")
         return response
 
-    async def _settle(self, bot: Bot, claim: Claim, **changes: Any) -> None:
-        """End an attempt; a refund that was asked for meanwhile is next."""
+    async def _settle(self, bot: Bot, claim: Claim, *, then: Callable[[], None] | None = None, **changes: Any) -> None:
+        """End an attempt; a refund that was asked for meanwhile is next.
+
+        :param then: what follows once that is written, unless a refund does.
+        """
+
+        def written() -> None:
+            if next_step(claim.body) is not None:
+                self._worker.wake(bot, claim.key.name)
+            elif then is not None:
+                then()
+
         try:
             settled = await self._shop.charges.settle(claim, **changes)
         except Exception as error:
-            self._outages.settle_later(bot, claim, changes, error)
+            self._outages.settle_later(claim, changes, error, written)
             raise
-        if settled and next_step(claim.body) is not None:
-            self._worker.wake(bot, claim.key.name)
+        if settled:
+            written()
 
     async def _refund_instead(self, bot: Bot, claim: Claim, reason: str) -> None:
         """End a delivery and ask for the refund in one step, then send it."""
@@ -266,30 +285,44 @@ class Delivery:
     async def _set_aside(self, bot: Bot, claim: Claim, attempt: Attempt, reason: str) -> None:
         """Keep a charge that nothing could deliver where a person finds it, and say so."""
         reference = claim.key.name
-        await self._settle(bot, claim, state=UNMATCHED, reason=reason)
-        logger.error("payment %s of %s Stars is unmatched (%s)", reference, claim.body["amount"], reason)
-        event = attempt.event
-        if isinstance(event, PaymentCompleted):
-            fields = {**vars(event), "message": None}
-            self._news.tell(bot, PaymentUnmatched(**fields, reason=reason), user_of(claim.body))
+
+        def tell() -> None:
+            logger.error(
+                "payment %s of %s Stars by user %s is unmatched (%s). redeliver(%r), once what hears it is there, or "
+                "refund(%r) ends it",
+                reference,
+                claim.body["amount"],
+                claim.body["user"],
+                reason,
+                reference,
+                reference,
+            )
+            event = attempt.event
+            if isinstance(event, PaymentCompleted):
+                fields = {**vars(event), "message": None}
+                self._news.tell(bot, PaymentUnmatched(**fields, reason=reason), user_of(claim.body))
+
+        await self._settle(bot, claim, then=tell, state=UNMATCHED, reason=reason)
 
     async def _give_up(self, bot: Bot, claim: Claim, reason: str, error: str) -> None:
         """Keep a charge whose delivery cannot go on where a person finds it, and say so."""
-        await self._settle(bot, claim, state=STUCK, reason=reason, error=error)
-        if next_step(claim.body) is not None:
-            return  # it is being refunded: nobody needs to look at it
-        logger.error(
-            "payment %s of %s Stars by user %s is stuck after attempt %s (%s): %s. redeliver(%r) or refund(%r) ends it",
-            claim.key.name,
-            claim.body["amount"],
-            claim.body["user"],
-            claim.body["attempts"],
-            reason,
-            error,
-            claim.key.name,
-            claim.key.name,
-        )
-        self._tell_stuck(bot, claim, reason)
+
+        def tell() -> None:
+            logger.error(
+                "payment %s of %s Stars by user %s is stuck after attempt %s (%s): %s. "
+                "redeliver(%r) or refund(%r) ends it",
+                claim.key.name,
+                claim.body["amount"],
+                claim.body["user"],
+                claim.body["attempts"],
+                reason,
+                error,
+                claim.key.name,
+                claim.key.name,
+            )
+            self._tell_stuck(bot, claim, reason)
+
+        await self._settle(bot, claim, then=tell, state=STUCK, reason=reason, error=error)
 
     def _tell_stuck(self, bot: Bot, claim: Claim, reason: str) -> None:
         body = claim.body
@@ -303,13 +336,13 @@ class Delivery:
         """Write down a failed attempt and set the time of the next one, if there is one."""
         charges, reference, body = self._shop.charges, claim.key.name, claim.body
         attempts = body["attempts"]
-        if isinstance(error, asyncio.CancelledError):
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
             # Whoever cancelled the handler did not judge it: the attempt does not count.
             await charges.give_back(claim, attempts=attempts - 1)
             return
         done = sorted({*body.get("done", ()), *(attempt.succeeded if attempt is not None else ())})
         claim.notes["done"] = done
-        if isinstance(error, TelegramForbiddenError) and getattr(error.method, "chat_id", None) == body["user"]:
+        if _is_refused_by(body["user"], error):
             # The buyer blocked the bot: another attempt would repeat what ran before the refused message.
             await self._give_up(bot, claim, "buyer_unreachable", _name(error))
             return
@@ -336,5 +369,22 @@ async def _leave_to_bot(handler: Next, update: Update, data: dict[str, Any], pay
     return await handler(update, data)
 
 
+def _is_cancelled() -> bool:
+    """Whether this task itself was cancelled, rather than something that a handler waited for."""
+    task = asyncio.current_task()
+    # Before Python 3.11 there is no telling.
+    return task is None or not hasattr(task, "cancelling") or task.cancelling() > 0
+
+
+def _is_refused_by(user_id: int, error: BaseException) -> bool:
+    """Whether a message was refused because the buyer blocked the bot."""
+    return isinstance(error, TelegramForbiddenError) and getattr(error.method, "chat_id", None) == user_id
+
+
 def _name(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:200]
+    try:
+        text = str(error)
+    except Exception:
+        text = "(it cannot be shown)"
+    # File names may hold what is no text; the ledger takes only text.
+    return f"{type(error).__name__}: {text}"[:200].encode("utf-8", "replace").decode()

@@ -105,8 +105,10 @@ class RejectPayment(NeonPayError):
     """
 
     def __init__(self, reason: str = "") -> None:
-        self.reason = reason
-        super().__init__(reason)
+        self.reason = (
+            str(reason).encode("utf-8", "replace").decode()
+        )  # an exception passed whole is as good as its text
+        super().__init__(self.reason)
 
 
 class PaymentError(NeonPayError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +51,9 @@ class PaymentEvent(PaymentResult):
     @property
     def payment(self) -> PaymentResult:
         """The payment without the bot, safe to keep."""
-        return PaymentResult(**{name: getattr(self, name) for name in PaymentResult.__dataclass_fields__})
+        fields = {name: getattr(self, name) for name in PaymentResult.__dataclass_fields__}
+        fields["metadata"] = deepcopy(self.metadata)  # what one handler does with it is not for the others to see
+        return PaymentResult(**fields)
 
     async def answer(self, text: str, **options: Any) -> Message | None:
         """Write to the buyer's private chat (Bot API ``sendMessage``; ``options`` are its parameters).

@@ -10,28 +10,55 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any
 
 from aiogram import Bot, Dispatcher
+from aiogram.dispatcher.middlewares.user_context import (
+    EVENT_CHAT_KEY,
+    EVENT_CONTEXT_KEY,
+    EVENT_FROM_USER_KEY,
+    EVENT_THREAD_ID_KEY,
+)
+from aiogram.methods import TelegramMethod
 from aiogram.types import Update, User
 
 __all__ = ["DRAIN", "Feed"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
+OF_ONE_UPDATE = frozenset(
+    {"bot", "router", EVENT_CHAT_KEY, EVENT_CONTEXT_KEY, EVENT_FROM_USER_KEY, EVENT_THREAD_ID_KEY}
+)
+"""What is not remembered of the data that an update came with."""
 DRAIN = 10.0
 """Seconds that a shutdown waits for events on their way."""
 
 
 class Feed:
-    """Feeds events to a dispatcher and waits for them at shutdown."""
+    """Feeds events to a dispatcher and waits for them at shutdown.
+
+    :ivar has_context: whether it is known yet what the bot's own updates come with.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
-        # Telegram's update ids are positive; a bot that drops ids it has seen must not drop ours.
-        self._update_ids = itertools.count(-1, -1)
+        # Telegram's update ids are positive; a bot that drops ids it has seen, in this process or in an earlier one,
+        # must not drop ours.
+        self._update_ids = itertools.count(-int(time.time() * 1000), -1)
+        self._context: dict[str, Any] = {}
+        self.has_context = False
+
+    def remember(self, data: dict[str, Any]) -> None:
+        """Remember what the bot's own updates come with: what was given to polling, to the webhook, to start-up."""
+        self._context = {
+            name: value
+            for name, value in data.items()
+            if name not in OF_ONE_UPDATE and not name.startswith("neonpay_")  # what travels with one event of ours
+        }
+        self.has_context = True
 
     def spawn(self, work: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[None]:
         """Run something in the background; what it raises is logged."""
@@ -49,11 +76,19 @@ class Feed:
         return task
 
     async def event(
-        self, dispatcher: Dispatcher, bot: Bot, buyer: User, date: int, data: dict[str, Any], **fields: Any
+        self,
+        dispatcher: Dispatcher,
+        bot: Bot,
+        buyer: User,
+        date: int,
+        data: dict[str, Any],
+        kind: str = "message",
+        **fields: Any,
     ) -> None:
-        """Feed one event, carried by a message from the buyer in their private chat.
+        """Feed one event, carried by a message from the buyer, in their private chat unless ``fields`` name another.
 
         :param data: what travels with it in aiogram's handler data.
+        :param kind: the update's: ``message`` or ``business_message``.
         :param fields: what the message holds, such as ``refunded_payment``.
         """
         person = buyer.model_dump(mode="json", exclude_none=True)
@@ -65,15 +100,20 @@ class Feed:
             "from": person,
             **fields,
         }
-        update = Update.model_validate({"update_id": next(self._update_ids), "message": message}, context={"bot": bot})
-        await dispatcher.feed_update(bot, update, **data)
+        update = Update.model_validate({"update_id": next(self._update_ids), kind: message}, context={"bot": bot})
+        response = await dispatcher.feed_update(bot, update, **{**self._context, **data})
+        if isinstance(response, TelegramMethod):
+            # What a handler returns is called, as polling does (``aiogram.Dispatcher``).
+            await dispatcher.silent_call_request(bot=bot, result=response)
 
     async def drain(self) -> None:
-        """Wait for what is on its way, for a while."""
-        pending = [task for task in self._tasks if task is not asyncio.current_task()]
-        if pending:
-            _, late = await asyncio.wait(pending, timeout=DRAIN)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=1.0)
+        """Wait for what is on its way, and for what comes of it, for a while."""
+        loop, mine = asyncio.get_running_loop(), asyncio.current_task()
+        until = loop.time() + DRAIN
+        while pending := [task for task in self._tasks if task is not mine]:
+            if loop.time() >= until:
+                for task in pending:
+                    task.cancel()
+                await asyncio.wait(pending, timeout=1.0)
+                return
+            await asyncio.wait(pending, timeout=max(0.0, until - loop.time()))

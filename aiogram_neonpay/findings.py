@@ -42,6 +42,12 @@ class Kind:
         if len(self.shown) < SHOWN:
             self.shown.append(finding)
 
+    def drop(self, reference: str, amount: int) -> None:
+        """Take a finding back."""
+        self.count -= 1
+        self.stars -= amount
+        self.shown = [finding for finding in self.shown if finding.reference != reference]
+
 
 @dataclass(frozen=True)
 class ReconcileReport:

@@ -39,16 +39,21 @@ class UpdateHook:
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
         self._shop = installation.shop
+        self._feed = installation.feed
 
     def __call__(self, handler: Next, event: Update, data: dict[str, Any]) -> Awaitable[Any]:
         """Record and carry what is ours; let everything else pass, at no cost while there is only one bot."""
+        if not self._feed.has_context:
+            self._feed.remember(data)
         message = event.message
         if message is not None:
             if message.successful_payment is not None or message.refunded_payment is not None or ATTEMPT in data:
                 return self.installation.on_payment_message(handler, event, message, data)
         elif event.pre_checkout_query is not None:
             query = event.pre_checkout_query
-            is_ours, token = self._shop.read_payload(data["bot"], query.invoice_payload, query.total_amount)
+            is_ours, token = self._shop.read_payload(
+                data["bot"], query.invoice_payload, query.total_amount, query.currency
+            )
             if is_ours:
                 self.installation.wrap_isolation()
                 return self.installation.cashier.on_query(handler, event, token, data)
@@ -153,11 +158,14 @@ class Installation:
         finally:
             self.shop.put_down(token)
 
-    async def on_startup(self, bot: Bot | None = None, bots: tuple[Bot, ...] = (), **_: Any) -> None:
+    async def on_startup(self, bot: Bot | None = None, bots: tuple[Bot, ...] = (), **data: Any) -> None:
         """Check the program before it sells; part of the dispatcher's start-up.
 
         :raises ConfigurationError: for a storage that cannot keep payments, or a handler of a stage that is not sold.
         """
+        if bots:
+            data["bots"] = bots
+        self.feed.remember(data)
         for item in (*bots, bot):
             if item is not None:
                 self.shop.meet(item)

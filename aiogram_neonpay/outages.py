@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from aiogram import Bot
 
 from aiogram_neonpay.feed import Feed
-from aiogram_neonpay.ledger.charges import Claim, next_step, reference_of
+from aiogram_neonpay.ledger.charges import Claim, reference_of
 from aiogram_neonpay.retries import endless_pause
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.worker import Worker
@@ -63,8 +64,13 @@ class Outages:
                 self._worker.wake(bot, reference)
                 return
 
-    def settle_later(self, bot: Bot, claim: Claim, changes: dict[str, Any], error: Exception) -> None:
-        """Write the end of a delivery as soon as the storage answers, while the charge is still in our hands."""
+    def settle_later(
+        self, claim: Claim, changes: dict[str, Any], error: Exception, written: Callable[[], None]
+    ) -> None:
+        """Write the end of a delivery as soon as the storage answers, while the charge is still in our hands.
+
+        :param written: what follows then.
+        """
         logger.error(
             "payment %s: the end of its delivery cannot be written (%s: %s); if it cannot be within %.0f s, another "
             "attempt follows",
@@ -73,9 +79,9 @@ class Outages:
             error,
             self._shop.charges.leases.seconds,
         )
-        self._feed.spawn(self._settle(bot, claim, changes), f"settling payment {claim.key.name}")
+        self._feed.spawn(self._settle(claim, changes, written), f"settling payment {claim.key.name}")
 
-    async def _settle(self, bot: Bot, claim: Claim, changes: dict[str, Any]) -> None:
+    async def _settle(self, claim: Claim, changes: dict[str, Any], written: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._shop.charges.leases.seconds, 0.25
         while True:
@@ -87,8 +93,9 @@ class Outages:
                 if closing or loop.time() >= until:
                     raise
             else:
-                if settled and next_step(claim.body) is not None:
-                    self._worker.wake(bot, claim.key.name)
+                if settled:
+                    logger.warning("payment %s: the end of its delivery is written after all", claim.key.name)
+                    written()
                 return
 
     async def _pause(self, seconds: float) -> bool:

@@ -27,7 +27,7 @@ SOON = 120.0
 """Seconds after which the update of a row would have come, if none is waiting at Telegram."""
 KEPT = 24 * 3600.0
 """Seconds for which Telegram keeps an update (Bot API, Getting updates)."""
-BUFFERED = 1000
+BUFFERED = 5000
 """Charges to recover that are kept back until the reading ends: a refund of one may follow."""
 BALANCE_TRIES = 5
 NANO = 1_000_000_000
@@ -43,6 +43,7 @@ class Reading:
         self._state = state
         self._dry_run = dry_run
         self._now = shop.clock()
+        self._is_regular = since is None
         self._scope = state["baseline"] if since is None else since
         self._start = max(state["baseline"], state["watermark"] - OVERLAP) if since is None else since
         # The row at which the balance was last asked for is looked for as well.
@@ -125,8 +126,11 @@ class Reading:
         if record is not None and (is_refunded(record) or not is_refund):
             return
         if moment_of(row) > self._judged_until:
-            self._waiting += 1
-            self._first_waiting = min(self._first_waiting or moment_of(row), moment_of(row))
+            self._wait_for(moment_of(row))
+            if is_refund and (held := self._buffer.pop(name, None)) is not None:
+                # The payment was given back: it is not to be delivered before that can be told.
+                self._recovered.drop(name, row.amount)
+                self._wait_for(float(held["at"]))
             return
         facts = facts_of_row(row, partner, token)
         if not is_refund:
@@ -136,9 +140,16 @@ class Reading:
                 await self._recover()
             return
         self._refunded.add(finding)
-        facts = self._buffer.pop(name, facts)
+        if (held := self._buffer.pop(name, None)) is not None:
+            self._recovered.drop(name, row.amount)
+            facts = held
         if not self._dry_run and await self._shop.charges.note_refund(self._bot.id, facts):
             self._make_due(name)
+
+    def _wait_for(self, moment: float) -> None:
+        """Leave a row to a later reading."""
+        self._waiting += 1
+        self._first_waiting = min(self._first_waiting or moment, moment)
 
     async def _recover(self) -> None:
         """Record the charge that was found first; a worker delivers it."""
@@ -181,7 +192,9 @@ class Reading:
         return int(owned.amount) * NANO + (owned.nanostar_amount or 0)
 
     def progress(self, known: dict[str, Any]) -> dict[str, Any]:
-        """Return what to remember of this reading."""
+        """Return what to remember of this reading; one from another date on leaves gaps before or after it."""
+        if not self._is_regular:
+            return {"reading_until": 0.0}
         last = known["watermark"] if self._last is None else max(known["watermark"], moment_of(self._last))
         watermark = last if self._first_waiting is None else min(last, self._first_waiting)
         changes: dict[str, Any] = {"watermark": watermark, "read_at": self._now, "reading_until": 0.0}
@@ -195,7 +208,7 @@ class Reading:
     def _report(self) -> ReconcileReport:
         drift: int | None = None
         if self._balance is not None and self._since_anchor is not None and "balance" in self._state:
-            drift = (self._balance - self._state["balance"] - self._since_anchor) // NANO
+            drift = _whole_stars(self._balance - self._state["balance"] - self._since_anchor)
         return ReconcileReport(
             bot_id=self._bot.id,
             at=datetime.fromtimestamp(self._now, timezone.utc),
@@ -212,7 +225,12 @@ class Reading:
             differing=tuple(self._differing.shown),
             differing_count=self._differing.count,
             waiting=self._waiting,
-            balance=None if self._balance is None else self._balance // NANO,
+            balance=None if self._balance is None else _whole_stars(self._balance),
             drift=drift,
             with_affiliates=self._affiliates,
         )
+
+
+def _whole_stars(nanostars: int) -> int:
+    """Return Stars, rounded towards zero: a part of one is no drift."""
+    return nanostars // NANO if nanostars >= 0 else -(-nanostars // NANO)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from math import inf
 from typing import Any
 
 from aiogram import Bot
@@ -26,6 +27,8 @@ logger = logging.getLogger("aiogram_neonpay")
 
 RECONCILE_EVERY = 900.0
 """Seconds between two readings."""
+READING = 120.0
+"""Seconds for which a worker that begins a reading keeps the others' timers from it."""
 
 
 class Reconciler:
@@ -35,7 +38,9 @@ class Reconciler:
     """
 
     def __init__(self, shop: Shop, worker: Worker, every: float | None) -> None:
-        if every is not None and (isinstance(every, bool) or not isinstance(every, (int, float)) or every < 60):
+        if every is not None and (
+            isinstance(every, bool) or not isinstance(every, (int, float)) or not 60 <= every < inf
+        ):
             raise ValidationError("reconcile_every", "must be seconds, 60 or more, or None", every)
         self._shop = shop
         self._worker = worker
@@ -96,8 +101,11 @@ class Reconciler:
 
         def take(known: dict[str, Any]) -> dict[str, Any] | None:
             nonlocal mine
-            mine = known.get("reading_until", 0.0) <= now and known.get("read_at", 0.0) + every / 2 <= now
-            return {"reading_until": now + 120.0} if mine else None
+            # A time that lies ahead was set by a clock that was wrong.
+            is_read = 0 <= known.get("reading_until", 0.0) - now <= READING
+            was_read = 0 <= now - known.get("read_at", 0.0) < every / 2
+            mine = not is_read and not was_read
+            return {"reading_until": now + READING} if mine else None
 
         await self._shop.readings.open(bot.id, now)
         await self._shop.readings.change(bot.id, take)
@@ -105,7 +113,7 @@ class Reconciler:
 
     async def run(self, bot: Bot, since: float | None, *, dry_run: bool) -> ReconcileReport:
         """Read and repair once."""
-        state = await self._shop.readings.open(bot.id, self._shop.clock())
+        state = await self._shop.readings.open(bot.id, self._shop.clock(), keep=not dry_run)
         reading = Reading(self._shop, bot, state, since, dry_run)
         report = await reading.run()
         if not dry_run:

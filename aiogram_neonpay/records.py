@@ -70,6 +70,10 @@ def facts_of(
         "at": int(message.date.timestamp()),
         "carrier": {"id": message.message_id, "payload": paid.invoice_payload, "from": _names(user)},
     }
+    if message.business_connection_id:
+        facts["carrier"]["business"] = message.business_connection_id
+    if message.chat.type != "private":
+        facts["carrier"]["chat"] = {"id": message.chat.id, "type": message.chat.type, "title": message.chat.title}
     facts.update(offer_of(token, paid.total_amount, paid.currency))
     if isinstance(paid, SuccessfulPayment) and paid.is_recurring:
         facts["recurring"] = "first" if paid.is_first_recurring else "again"
@@ -123,7 +127,13 @@ def paid_message(record: dict[str, Any]) -> dict[str, Any]:
         paid["subscription_expiration_date"] = record.get("paid_until")
         if recurring == "first":
             paid["is_first_recurring"] = True
-    return {"message_id": carrier.get("id", 0), "successful_payment": paid}
+    fields: dict[str, Any] = {"message_id": carrier.get("id", 0), "successful_payment": paid}
+    if chat := carrier.get("chat"):
+        fields["chat"] = chat
+    if business := carrier.get("business"):
+        fields["kind"] = "business_message"
+        fields["business_connection_id"] = business
+    return fields
 
 
 def refunded_message(record: dict[str, Any]) -> dict[str, Any]:

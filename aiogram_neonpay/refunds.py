@@ -11,6 +11,8 @@ from aiogram import Bot
 from aiogram.exceptions import (
     ClientDecodeError,
     TelegramAPIError,
+    TelegramBadRequest,
+    TelegramForbiddenError,
     TelegramNetworkError,
     TelegramRetryAfter,
     TelegramServerError,
@@ -74,7 +76,13 @@ class Refunds:
         if found is None:
             if user_id is None or is_reference(payment_id):
                 raise PaymentNotFoundError(payment_id)
-            await self._ask_telegram(bot, user_id, payment_id)
+            try:
+                await self._ask_telegram(bot, user_id, payment_id)
+            except RefundError as error:
+                if error.is_final:
+                    raise
+                told = "Telegram has not confirmed the refund, and the ledger does not know the charge: ask again"
+                raise RefundError(told, retry_after=error.retry_after) from error
             return PaymentResult(user_id, 0, status=PaymentStatus.REFUNDED, transaction_id=payment_id, is_ours=False)
         key, record = found
         if not is_refunded(record):
@@ -164,7 +172,12 @@ class Refunds:
             # Cancelled, most likely. Telegram may have done it: the next try is told so and counts it as done.
             await charges.give_back(claim)
             raise
-        await charges.advance(claim, refund=REFUNDED, trouble=None, tells=body.get("tells", 0) + 1)
+        try:
+            await charges.advance(claim, refund=REFUNDED, trouble=None, tells=body.get("tells", 0) + 1)
+        except BaseException:
+            # Telegram has done it, and says so when it is sent again by whoever takes the charge over.
+            charges.leases.let_go(claim)
+            raise
         logger.info("payment %s of %s Stars was refunded", claim.key.name, body["amount"])
 
     async def _send_from_inside(self, bot: Bot, key: RecordKey, record: dict[str, Any]) -> dict[str, Any]:
@@ -173,22 +186,27 @@ class Refunds:
             await self._ask_telegram(bot, record["user"], record["charge"])
         except RefundError as error:
             if error.is_final:
-                await self._shop.charges.change(
-                    key, lambda known: {"refund": None} if known.get("refund") == REQUESTED else None
-                )
+                changes: dict[str, Any] = {"refund": None}
+            else:
+                changes = {"refund_after": self._shop.clock() + (error.retry_after or endless_pause(1))}
+            await self._shop.charges.change(key, lambda known: changes if known.get("refund") == REQUESTED else None)
             raise
         logger.info("payment %s of %s Stars was refunded", key.name, record["amount"])
         return await self._shop.charges.mark_refunded(key) or record
 
     async def announce(self, bot: Bot, claim: Claim) -> None:
         """Let the bot hear of a refund; a process without a dispatcher leaves that to one that has."""
-        dispatcher = self._shop.dispatcher
+        dispatcher, charges, body = self._shop.dispatcher, self._shop.charges, claim.body
+        if claim.lost:
+            return  # whoever took it over announces it
         if dispatcher is None:
-            await self._shop.charges.give_back(claim)
+            await charges.give_back(claim, tells=body.get("tells", 1) - 1)
             return
-        body = claim.body
         at = int(self._shop.clock())
-        await self._feed.event(dispatcher, bot, user_of(body), at, {CLAIM: claim}, **refunded_message(body))
+        try:
+            await self._feed.event(dispatcher, bot, user_of(body), at, {CLAIM: claim}, **refunded_message(body))
+        finally:
+            charges.leases.let_go(claim)
 
     def _tell_refused(self, bot: Bot, claim: Claim) -> None:
         body = claim.body
@@ -224,13 +242,16 @@ class Refunds:
             ) from error
         except TelegramAPIError as error:
             # The money is back, whoever sent it: that is what was asked for.
-            if "CHARGE_ALREADY_REFUNDED" not in error.message:
-                raise RefundError(f"Telegram refused the refund: {error.message}", is_final=True) from error
+            if "CHARGE_ALREADY_REFUNDED" in error.message:
+                return
+            # Only a request that is wrong by itself stays wrong; a revoked token (401) may be replaced.
+            is_final = isinstance(error, (TelegramBadRequest, TelegramForbiddenError))
+            raise RefundError(f"Telegram refused the refund: {error.message}", is_final=is_final) from error
 
 
 def _refused(body: dict[str, Any], error: RefundError) -> dict[str, Any]:
     """Return what becomes of a charge whose refund Telegram refuses."""
     if body["state"] == DELIVERED:
         # Nothing is owed to the buyer; whoever asked is told.
-        return {"refund": None, "error": str(error)[:200]}
-    return {"refund": None, "state": STUCK, "reason": "refund_refused", "error": str(error)[:200]}
+        return {"refund": None, "trouble": None, "error": str(error)[:200]}
+    return {"refund": None, "trouble": None, "state": STUCK, "reason": "refund_refused", "error": str(error)[:200]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 
@@ -12,6 +11,8 @@ __all__ = ["RETRIES", "Retries", "endless_pause"]
 
 RETRIES = (2.0, 10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0, 43200.0)
 """Seconds: the longest pause after each failed attempt. Nine attempts, over a day at the most."""
+LONGEST = 366 * 86400
+"""Seconds of the longest pause."""
 MOST = 50
 """Pauses that may be given."""
 
@@ -21,15 +22,15 @@ class Retries:
 
     :param pauses: seconds, one for each failed attempt; after the last attempt there is none, so ``()`` means a single
         attempt.
-    :raises ValidationError: for pauses that are no finite numbers of 0 or more.
+    :raises ValidationError: for pauses that are no numbers of 0 or more, up to a year.
     """
 
     def __init__(self, pauses: Sequence[float] = RETRIES) -> None:
         if isinstance(pauses, (str, bytes)) or not isinstance(pauses, Sequence) or len(pauses) > MOST:
             raise ValidationError("retries", f"must be a sequence of at most {MOST} pauses in seconds", pauses)
         for pause in pauses:
-            if isinstance(pause, bool) or not isinstance(pause, (int, float)) or not 0 <= pause < math.inf:
-                raise ValidationError("retries", "pauses must be finite seconds, 0 or more", pause)
+            if isinstance(pause, bool) or not isinstance(pause, (int, float)) or not 0 <= pause <= LONGEST:
+                raise ValidationError("retries", f"pauses must be seconds, 0-{LONGEST}", pause)
         self._pauses = tuple(float(pause) for pause in pauses)
 
     def pause(self, tries: int) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 from aiogram_neonpay.ledger.readings import Readings
-from aiogram_neonpay.models import LegacyInvoice, PaymentResult
+from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
 from aiogram_neonpay.records import payment_of
 from aiogram_neonpay.stages import Catalog, PaymentStage, check_stage_id
@@ -65,8 +66,8 @@ class Shop:
             raise ConfigurationError(f"storage must be an aiogram BaseStorage, not {type(storage).__name__}")
         if clock is not None and not callable(clock):
             raise ConfigurationError(f"clock must be a function that returns Unix seconds, not {type(clock).__name__}")
-        if legacy is not None and not callable(legacy):
-            raise ConfigurationError(f"legacy must be a function, not {type(legacy).__name__}")
+        if legacy is not None and (not callable(legacy) or inspect.iscoroutinefunction(legacy)):
+            raise ConfigurationError(f"legacy must be a plain function, not {legacy!r:.60}: it is asked on the spot")
         self.catalog = catalog
         self.legacy = legacy
         self.texts = Texts(texts)
@@ -155,11 +156,13 @@ class Shop:
             known = self._signers[bot.id] = (bot.token, signer)
         return known[1]
 
-    def read_payload(self, bot: Bot, payload: str, amount: int) -> tuple[bool, InvoiceToken | None]:
+    def read_payload(
+        self, bot: Bot, payload: str, amount: int, currency: str = CURRENCY
+    ) -> tuple[bool, InvoiceToken | None]:
         """Return whether an invoice is ours, made by this plugin or adopted, and what it says if it is genuine."""
         if looks_ours(payload):
             return True, self.signer(bot).verify(payload)
-        if self.legacy is None:
+        if self.legacy is None or currency != CURRENCY:
             return False, None
         try:
             adopted = self.legacy(payload, amount)

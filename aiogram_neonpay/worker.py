@@ -13,7 +13,7 @@ import random
 from aiogram import Bot
 
 from aiogram_neonpay.feed import Feed
-from aiogram_neonpay.ledger.charges import DELIVER
+from aiogram_neonpay.ledger.charges import DELIVER, Claim
 from aiogram_neonpay.records import paid_message, user_of
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.shop import Shop
@@ -103,7 +103,9 @@ class Worker:
         running: set[asyncio.Task[None]] = set()
         while True:
             started = await self._round(done)
-            running = {task for task in {*running, *started} if not task.done()}
+            others = self._busy.values() if to_the_end else ()
+            mine = asyncio.current_task()
+            running = {task for task in {*running, *started, *others} if not task.done() and task is not mine}
             if not started and not (running and to_the_end):
                 return len(done)
             if running:
@@ -157,9 +159,17 @@ class Worker:
         claim = await self._shop.charges.claim(bot.id, name)
         if claim is None:
             return
+        try:
+            await self._go_on_with(bot, claim)
+        finally:
+            # Whatever went wrong, the charge must not stay in hands that do nothing with it: its lease runs out.
+            self._shop.charges.leases.let_go(claim)
+
+    async def _go_on_with(self, bot: Bot, claim: Claim) -> None:
         if claim.step != DELIVER:
             await self._refunds.go_on(bot, claim)
             return
+        name = claim.key.name
         dispatcher = self._shop.dispatcher
         if dispatcher is None:
             await self._shop.charges.give_back(claim, attempts=claim.body["attempts"] - 1)
@@ -172,5 +182,3 @@ class Worker:
             # The delivery has written it down and set the time of the next attempt; aiogram logs what its own updates
             # raise, and this is ours.
             logger.exception("payment %s: attempt %s raised", name, body["attempts"])
-            if self._shop.charges.leases.is_held(claim):
-                await self._shop.charges.give_back(claim)

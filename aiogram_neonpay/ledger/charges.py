@@ -189,7 +189,7 @@ class Charges:
             step = next_step(known)
             if known.get("holder") == nonce and step is not None:
                 # Our own claim: its reply was lost, the client sent it again, and others changed the record between.
-                return self._claimed(key, nonce, known, step)
+                return self._claimed(key, nonce, known, wanted or step)
             pending = row.due_in is not None and row.due_in > 0
             if step is None or (wanted is not None and step != wanted) or self.leases.holds(key):
                 return None
@@ -239,8 +239,16 @@ class Charges:
             return await self._write_held(claim, changes, due_in=delay)
 
     async def advance(self, claim: Claim, **changes: Any) -> bool:
-        """Write the end of a step and keep the charge, to do the next step at once."""
-        written = await self._write_held(claim, changes, due_in=self.leases.seconds)
+        """Write the end of a step and keep the charge, to do the next step at once.
+
+        :return: ``False`` when another worker took the charge over meanwhile.
+        """
+        written = False
+        try:
+            written = await self._write_held(claim, changes, due_in=self.leases.seconds)
+        finally:
+            if not written:
+                self.leases.let_go(claim)  # nobody goes on with it here, so it must not be kept from the others
         claim.step = next_step(claim.body) or claim.step
         return written
 
@@ -257,7 +265,7 @@ class Charges:
                 return True
             claim.lost = row.body.get("holder") != claim.id
             claim.body = row.body
-        logger.warning("charge %s: another worker took it over; its outcome counts", claim.key.name)
+        logger.warning("charge %s: it went out of our hands meanwhile; another outcome counts", claim.key.name)
         return False
 
     def _moved(self, key: RecordKey, known: dict[str, Any], body: dict[str, Any], due_in: float, step: str) -> Write:
@@ -266,6 +274,8 @@ class Charges:
         due: float | None = due_in
         if body["free"]:
             due = None if following is None else due_in if following == step else 0.0
+            if following == SEND_REFUND and due is not None:
+                due = max(due, body.get("refund_after", 0.0) - self._clock())
         return Write(key, body, known["v"], due_in=due, waiting=_waits(body), tally=self._tally_of_refund(known, body))
 
     def _tally_of_refund(self, known: dict[str, Any], body: dict[str, Any]) -> Tally | None:

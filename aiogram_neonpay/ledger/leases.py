@@ -15,6 +15,10 @@ __all__ = ["Claim", "Leases"]
 logger = logging.getLogger("aiogram_neonpay")
 
 
+SLOW = 15
+"""Renewals after which, and every so many, a slow handler is worth a line in the log: five minutes."""
+
+
 @dataclass(eq=False, slots=True)
 class Claim:
     """The right to act on one charge until it is settled or given back.
@@ -25,6 +29,7 @@ class Claim:
     :ivar notes: fields to write with whatever is written next.
     :ivar lost: whether another worker took the charge over; then nothing can be settled with this claim.
     :ivar renewing: keeps a renewal and the end apart, for a claim held so long that there was one.
+    :ivar renewals: how often its lease was renewed.
     :ivar task: who acts on it, to be stopped when the process ends.
     """
 
@@ -35,6 +40,7 @@ class Claim:
     notes: dict[str, Any] = field(default_factory=dict)
     lost: bool = False
     renewing: asyncio.Lock | None = None
+    renewals: int = 0
     task: asyncio.Task[Any] | None = None
 
 
@@ -86,6 +92,13 @@ class Leases:
             async with claim.renewing:
                 if claim not in self._held:
                     continue
+                claim.renewals += 1
+                if claim.renewals % SLOW == 0:
+                    logger.warning(
+                        "charge %s: its handlers have been running for %.0f minutes; nobody else takes it meanwhile",
+                        claim.key.name,
+                        claim.renewals * self.seconds / 180,
+                    )
                 try:
                     if not await self._renew(claim):
                         self._held.discard(claim)
@@ -96,15 +109,19 @@ class Leases:
 
     async def drain(self, seconds: float) -> None:
         """Wait until nothing is held; after that long, cancel who still holds something, so that they give it back."""
-        mine = asyncio.current_task()
-        tasks = {claim.task for claim in self._held if claim.task not in (None, mine)}
-        running = {task for task in tasks if task is not None and not task.done()}
-        if running:
-            _, late = await asyncio.wait(running, timeout=seconds)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=1.0)
+        loop, mine = asyncio.get_running_loop(), asyncio.current_task()
+        until = loop.time() + seconds
+        while True:
+            tasks = {claim.task for claim in self._held}
+            running = {task for task in tasks if task is not None and task is not mine and not task.done()}
+            if not running:
+                return
+            if loop.time() >= until:
+                for task in running:
+                    task.cancel()
+                await asyncio.wait(running, timeout=1.0)
+                return
+            await asyncio.wait(running, timeout=max(0.0, until - loop.time()))
 
     def close(self) -> None:
         """Stop renewing; what is still held is free when its lease ends."""

@@ -23,15 +23,18 @@ class Readings:
     def __init__(self, engine: LedgerEngine) -> None:
         self._engine = engine
 
-    async def open(self, bot_id: int, now: float) -> dict[str, Any]:
-        """Return the state, with ``now`` as the baseline if there is none yet."""
+    async def open(self, bot_id: int, now: float, *, keep: bool = True) -> dict[str, Any]:
+        """Return the state, with ``now`` as the baseline if there is none yet.
+
+        :param keep: whether to write that baseline.
+        """
         key = self._key(bot_id)
         row = (await self._engine.read([key]))[0]
         if row is None or not row.body:
             # Telegram dates rows in whole seconds: a sale in the second of the start is ours.
             baseline = float(int(now))
             body = {"v": 1, "n": new_nonce(), "baseline": baseline, "watermark": baseline}
-            row = await self._engine.write(Write(key, body, 0))
+            row = await self._engine.write(Write(key, body, 0)) if keep else None
             return body if row is None else row.body
         return row.body
 

@@ -18,6 +18,7 @@ from aiogram.methods import AnswerPreCheckoutQuery, GetStarTransactions, GetWebh
 from aiogram.types import StarAmount, StarTransaction, StarTransactions, WebhookInfo
 
 from aiogram_neonpay import (
+    ConfigurationError,
     LegacyInvoice,
     NeonPay,
     PaymentCompleted,
@@ -317,6 +318,80 @@ async def test_a_lost_payment_that_was_refunded_is_never_delivered(
     assert report.refunded_count == 1
     [payment] = await pay.history(ALICE)
     assert payment.status is PaymentStatus.REFUNDED
+
+
+@pytest.mark.parametrize(("paid_ago", "refunded_ago", "pending"), [(HOUR, MINUTE, 0), (25 * HOUR, 5 * HOUR, 1)])
+async def test_a_lost_payment_is_not_delivered_while_its_refund_waits_to_be_told(
+    pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted], paid_ago: int, refunded_ago: int, pending: int
+) -> None:
+    await pay.reconcile()
+    payload = await invoice(telegram.bot, pay)
+    telegram.put("stxLost", payload)
+    telegram.clock.now += paid_ago
+    telegram.put("stxLost", payload, ago=refunded_ago, back=True)
+    telegram.pending = pending
+    report = await pay.reconcile()
+    await pay.run_due()
+    assert (report.recovered_count, report.recovered, report.waiting, delivered) == (0, (), 2, [])
+
+    telegram.clock.now += 2 * DAY
+    await pay.reconcile()
+    await pay.run_due()
+    assert delivered == []
+    assert [payment.status for payment in await pay.history(ALICE)] == [PaymentStatus.REFUNDED]
+
+
+async def test_a_reading_from_another_date_hides_nothing_from_the_next(
+    pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted]
+) -> None:
+    await pay.reconcile()
+    payload = await invoice(telegram.bot, pay)
+    telegram.clock.now += DAY
+    telegram.put("stxFirst", payload)
+    telegram.clock.now += 10 * DAY
+    telegram.put("stxSecond", payload, ago=HOUR)
+    assert (await pay.reconcile(since=telegram.clock.now - DAY)).recovered_count == 1
+    assert (await pay.reconcile()).recovered_count == 1
+
+
+async def test_a_clock_that_was_wrong_for_a_while_stops_no_timer(
+    pay: NeonPay, dp: Dispatcher, telegram: Telegram
+) -> None:
+    reconciler = pay._installation.reconciler
+    telegram.clock.now += 30 * DAY
+    await pay.reconcile()
+    telegram.clock.now -= 30 * DAY
+    assert await reconciler._is_first(telegram.bot, 900.0)
+    assert not await reconciler._is_first(telegram.bot, 900.0), "another worker has just begun"
+
+
+async def test_a_dry_run_writes_nothing(pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted]) -> None:
+    payload = await invoice(telegram.bot, pay)
+    await pay.reconcile(dry_run=True)
+    telegram.clock.now += HOUR
+    telegram.put("stxOld", payload)
+    telegram.clock.now += HOUR
+    assert (await pay.reconcile()).is_clean, "the baseline is set by this one"
+
+
+async def test_legacy_is_asked_for_stars_alone(bot: RecordingBot, telegram: Telegram) -> None:
+    pay = neonpay_router(STAGES, bot=bot, legacy=lambda payload, amount: LegacyInvoice("premium"))
+    dp = Dispatcher()
+    dp.include_router(pay)
+    left: list[str] = []
+
+    @dp.pre_checkout_query()
+    async def own(query: Any) -> None:
+        left.append(query.currency)
+
+    await dp.feed_raw_update(bot, pre_checkout("order", amount=999, currency="USD"))
+    assert left == ["USD"]
+
+    async def slowly(payload: str, amount: int) -> LegacyInvoice | None:
+        return None
+
+    with pytest.raises(ConfigurationError, match="plain function"):
+        neonpay_router(STAGES, legacy=slowly)  # type: ignore[arg-type]
 
 
 async def test_amounts_that_differ_are_reported_and_left_alone(

@@ -327,7 +327,7 @@ async def test_a_payment_that_kills_every_worker_is_stuck_in_the_end(
     starts = 0
     hanging: list[asyncio.Task[Any]] = []
     told: list[str | None] = []
-    for _ in range(6):
+    for _ in range(8):
         pay = neonpay_router(STAGES, bot=bot, clock=clock, retries=PAUSES)
         dp = Dispatcher(storage=storage)
         dp.include_router(pay)
@@ -350,7 +350,7 @@ async def test_a_payment_that_kills_every_worker_is_stuck_in_the_end(
         await asyncio.sleep(0.01)
         clock.now += 61
 
-    assert starts == 3
+    assert starts == 5, "the schedule, and two more: an attempt may have died before its handler"
     await settled(lambda: bool(told))
     assert told == ["the process ended in the last attempt"]
     assert len(await pay.stuck_payments()) == 1

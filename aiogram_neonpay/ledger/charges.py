@@ -39,6 +39,9 @@ logger = logging.getLogger("aiogram_neonpay")
 LEASE = 60.0
 """Seconds for which a claim holds unless it is renewed; a dead worker's charge is free after that."""
 
+COUNTABLE = 1 << 52
+"""Stars. No charge has more; one that claims to have must not fail the counters of a storage, which end at 64 bits."""
+
 PAID, DELIVERED, UNMATCHED, STUCK, REJECTED = "paid", "delivered", "unmatched", "stuck", "rejected"
 REQUESTED, REFUNDED, ANNOUNCED = "requested", "refunded", "announced"
 
@@ -170,8 +173,7 @@ class Charges:
         return await self._take(key, await self._engine.peek(key), new_nonce(), None, hurry=hurry)
 
     async def _create(self, key: RecordKey, body: dict[str, Any], due_in: float) -> Row | None:
-        counts = {f"{body.get('stage') or ''}:{name}": number for name, number in _sale(body).items()}
-        tally = Tally(day_of(body["at"]), counts)
+        tally = _tally(body, day_of(body["at"]), _sale(body))
         write = Write(key, body, 0, due_in=due_in, owner=body["user"], recorded_at=float(body["at"]), tally=tally)
         row = await self._engine.write(write)
         while row is not None and not row.body:  # it vanished between two looks
@@ -281,8 +283,7 @@ class Charges:
     def _tally_of_refund(self, known: dict[str, Any], body: dict[str, Any]) -> Tally | None:
         if is_refunded(known) or not is_refunded(body):
             return None
-        stage = body.get("stage") or ""
-        return Tally(day_of(self._clock()), {f"{stage}:refunds": 1, f"{stage}:returned": body["amount"]})
+        return _tally(body, day_of(self._clock()), {"refunds": 1, "returned": body["amount"]})
 
     async def change(
         self, key: RecordKey, change: Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -360,6 +361,14 @@ class Charges:
         """Wait for those who hold charges of this worker, then stop renewing."""
         await self.leases.drain(seconds)
         self.leases.close()
+
+
+def _tally(body: dict[str, Any], day: str, counts: dict[str, int]) -> Tally | None:
+    """Return what a charge adds to the counters of a day: nothing, if a counter cannot hold it."""
+    if abs(body["amount"]) > COUNTABLE:
+        return None
+    stage = body.get("stage") or ""
+    return Tally(day, {f"{stage}:{name}": number for name, number in counts.items()})
 
 
 def _sale(body: dict[str, Any]) -> dict[str, int]:

@@ -137,7 +137,7 @@ class RedisEngine:
             args=[
                 change.expected,
                 body["n"],
-                json.dumps({**header, **body}, separators=(",", ":"), ensure_ascii=False),
+                _dump({**header, **body}),
                 key.name,
                 "keep" if change.keep_ttl else "" if change.ttl is None else max(1, int(change.ttl * 1000)),
                 "keep" if change.keep_due else "" if change.due_in is None else int(change.due_in * 1000),
@@ -211,6 +211,13 @@ class RedisEngine:
                 pipe.zrange(f"{self._keys.slot(bot_id, partition)}:stuck", 0, limit - 1, withscores=True)
             rows = [row for part in await pipe.execute() for row in part]
         return [_text(name) for name, _ in sorted(rows, key=lambda row: float(row[1]))[:limit]]
+
+
+def _dump(body: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, in a name perhaps: only an escape can carry it
+        return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _text(value: bytes | str) -> str:

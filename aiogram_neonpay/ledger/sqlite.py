@@ -83,7 +83,10 @@ class SQLiteEngine:
         """See :meth:`LedgerEngine.write`."""
         # Turned into text here: what the caller does to the body later changes nothing.
         text = json.dumps(change.body, separators=(",", ":"))
-        return await self._database.change(partial(_write, change, text, self._clock))
+        try:
+            return await self._database.change(partial(_write, change, text, self._clock))
+        except OverflowError as error:
+            raise LedgerError(f"{change.key.name}: a number of it is beyond the 64 bits of a column") from error
 
     async def read(self, keys: Sequence[RecordKey]) -> list[Row | None]:
         """See :meth:`LedgerEngine.read`."""

@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 CODE := aiogram_neonpay benchmarks examples scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean env env-dev env-bench
+.PHONY: help demo test lint format bench chaos clean env env-dev env-bench
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -31,6 +31,10 @@ format: env-dev ## Sort imports, repair what can be repaired, format
 
 bench: env-bench ## Measure against hand-written routers and other packages, and print the table
 	@.venv-bench/bin/python -m benchmarks $(BENCH)
+
+chaos: env-dev ## Sell through killed processes and a failing Telegram, then compare both ledgers (docs/reliability.md)
+	@$(RUN) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(STORAGE),--storage $(STORAGE)) $(if $(MODE),--mode $(MODE)) $(CHAOS)
 
 clean: ## Remove environments, caches and builds
 	rm -rf .venv .venv-bench build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

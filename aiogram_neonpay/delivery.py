@@ -42,6 +42,7 @@ from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
 from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, offer_of, payment_of, user_of
+from aiogram_neonpay.redaction import redacted
 from aiogram_neonpay.refunds import delivering
 from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.shop import Shop
@@ -387,4 +388,4 @@ def _name(error: BaseException) -> str:
     except Exception:
         text = "(it cannot be shown)"
     # File names may hold what is no text; the ledger takes only text.
-    return f"{type(error).__name__}: {text}"[:200].encode("utf-8", "replace").decode()
+    return f"{type(error).__name__}: {redacted(text)}"[:200].encode("utf-8", "replace").decode()

@@ -21,6 +21,7 @@ LAYERS = {
         "models",
         "payload",
         "places",
+        "redaction",
         "retries",
         "stages",
         "texts",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
@@ -45,6 +46,11 @@ def test_both_ledgers_agree_after_a_storm(
     if isinstance(result, BaseException):
         raise result
     assert not result.problems, str(result)
-    # A run in which nothing happens proves nothing.
-    assert result.counts["sales"] > 5
-    assert result.counts["processes killed"] > 0
+
+
+@pytest.mark.slow
+def test_the_storms_were_worth_surviving(results: dict[Kind, Result | BaseException]) -> None:
+    # Together: on a slow machine one short run may be over before anything is killed in it.
+    counts = sum((result.counts for result in results.values() if isinstance(result, Result)), Counter[str]())
+    assert counts["sales"] > 5
+    assert counts["processes killed"] > 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from copy import deepcopy
 from typing import Any
 
@@ -41,6 +42,10 @@ logger = logging.getLogger("aiogram_neonpay")
 DEADLINE = 8.0
 """Seconds from the arrival of a query to our last word; Telegram's ten, less the way there and back."""
 TELEGRAM_WAITS = 10.0
+SILENCE = 3
+"""Seconds that one answer may take before it is sent again: aiogram's own minute is longer than Telegram waits."""
+QUERY_IS_OVER = re.compile(r"query is too old|QUERY_ID_INVALID")
+"""What Telegram says of a query that was answered or is too old."""
 CHECKOUT = "neonpay_checkout"
 """Key under which an open checkout travels in aiogram's handler data."""
 
@@ -102,13 +107,22 @@ class OpenCheckout:
             raise
 
     async def _send(self, ok: bool, text: str | None) -> None:
-        """Send the answer; passing failures are tried again while Telegram waits."""
-        pause = 0.2
+        """Send the answer; passing failures are tried again while Telegram waits, silence included."""
+        pause, doubtful = 0.2, False
         while True:
             try:
-                await self.bot.answer_pre_checkout_query(self.query.id, ok=ok, error_message=text)
+                await self.bot.answer_pre_checkout_query(
+                    self.query.id, ok=ok, error_message=text, request_timeout=SILENCE
+                )
+                return
+            except TelegramBadRequest as error:
+                if not doubtful or not QUERY_IS_OVER.search(error.message):
+                    raise
+                logger.info("a checkout was answered, or was too late, when its answer was sent again")
                 return
             except (TelegramNetworkError, TelegramServerError, TelegramRetryAfter, ClientDecodeError) as error:
+                # Flood control answers before anything is done; all others may come after Telegram took the answer.
+                doubtful = doubtful or not isinstance(error, TelegramRetryAfter)
                 wait = float(error.retry_after) if isinstance(error, TelegramRetryAfter) else pause
                 if self.remaining(TELEGRAM_WAITS) <= wait:
                     raise

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiogram import Dispatcher, F, Router
-from aiogram.exceptions import TelegramNetworkError
+from aiogram import Bot, Dispatcher, F, Router
+from aiogram.exceptions import TelegramBadRequest, TelegramNetworkError
 from aiogram.fsm.storage.base import BaseEventIsolation, StorageKey
 from aiogram.fsm.storage.memory import MemoryStorage, SimpleEventIsolation
-from aiogram.methods import AnswerPreCheckoutQuery
+from aiogram.methods import AnswerPreCheckoutQuery, TelegramMethod
 from aiogram.types import Message, PreCheckoutQuery
 
 from aiogram_neonpay import (
@@ -24,6 +24,7 @@ from aiogram_neonpay import (
     checkout,
     neonpay_router,
 )
+from aiogram_neonpay.checkout import TELEGRAM_WAITS
 from tests.telegram import ALICE, BOB, GROUP, RecordingBot, pre_checkout, text
 
 pytestmark = pytest.mark.asyncio
@@ -377,6 +378,54 @@ async def test_an_answer_that_telegram_did_not_get_is_sent_again(
     await pay.send_payment(ALICE, "premium")
     await dp.feed_raw_update(bot, pre_checkout(bot.payload()))
     assert verdicts(bot) == [True, True]
+
+
+TOO_OLD = "Bad Request: query is too old and response timeout expired or query ID is invalid"
+
+
+async def test_an_answer_that_telegram_took_without_saying_so_is_not_an_error(
+    bot: RecordingBot, pay: NeonPay, dp: Dispatcher
+) -> None:
+    failures = [TelegramBadRequest(None, TOO_OLD), TelegramNetworkError(None, "reset")]  # type: ignore[arg-type]
+
+    def flaky(method: AnswerPreCheckoutQuery) -> bool:
+        raise failures.pop()
+
+    bot.answer(AnswerPreCheckoutQuery, flaky)
+    await pay.send_payment(ALICE, "premium")
+    await dp.feed_raw_update(bot, pre_checkout(bot.payload()))
+    assert verdicts(bot) == [True, True]
+
+
+async def test_an_answer_that_telegram_refuses_at_once_is_an_error(
+    bot: RecordingBot, pay: NeonPay, dp: Dispatcher
+) -> None:
+    def refuse(method: AnswerPreCheckoutQuery) -> bool:
+        raise TelegramBadRequest(method, TOO_OLD)
+
+    bot.answer(AnswerPreCheckoutQuery, refuse)
+    await pay.send_payment(ALICE, "premium")
+    with pytest.raises(TelegramBadRequest):
+        await dp.feed_raw_update(bot, pre_checkout(bot.payload()))
+    assert verdicts(bot) == [True]
+
+
+async def test_silence_of_telegram_leaves_time_for_another_answer(
+    bot: RecordingBot, pay: NeonPay, dp: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience: list[int | None] = []
+    make_request = bot.recorded.make_request
+
+    async def measured(bot: Bot, method: TelegramMethod[Any], timeout: int | None = None) -> Any:
+        if isinstance(method, AnswerPreCheckoutQuery):
+            patience.append(timeout)
+        return await make_request(bot, method, timeout)
+
+    monkeypatch.setattr(bot.recorded, "make_request", measured)
+    await pay.send_payment(ALICE, "premium")
+    await dp.feed_raw_update(bot, pre_checkout(bot.payload()))
+    [seconds] = patience
+    assert seconds is not None and 2 * seconds < TELEGRAM_WAITS
 
 
 @pytest.mark.parametrize("isolation", [SimpleEventIsolation], ids=["simple"])

@@ -494,13 +494,13 @@ async def test_a_payment_that_nobody_hears_is_unmatched_and_listed(
 
 
 async def test_payments_that_wait_for_a_person_come_by_pages(bot: RecordingBot, pay: NeonPay, dp: Dispatcher) -> None:
-    charges = [charge_of(await buy(bot, dp, pay)) for _ in range(3)]
+    charges = {charge_of(await buy(bot, dp, pay)) for _ in range(3)}
 
-    async def page(limit: int, offset: int) -> list[str]:
+    async def page(limit: int, offset: int) -> list[str | None]:
         return [payment.transaction_id for payment in await pay.stuck_payments(limit=limit, offset=offset)]
 
     listed = await page(100, 0)
-    assert sorted(listed) == sorted(charges)
+    assert len(listed) == 3 and set(listed) == charges
     assert [await page(2, 0), await page(2, 2), await page(2, 3)] == [listed[:2], listed[2:], []]
     with pytest.raises(ValidationError, match="offset"):
         await pay.stuck_payments(offset=-1)

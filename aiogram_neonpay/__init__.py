@@ -4,6 +4,7 @@ Include the router that :func:`neonpay_router` returns, and the dispatcher sends
 delivers payments.
 """
 
+from aiogram_neonpay.access import Access
 from aiogram_neonpay.adapters import AiogramAdapter
 from aiogram_neonpay.core import NeonPay, NeonPayCore
 from aiogram_neonpay.errors import (
@@ -15,11 +16,13 @@ from aiogram_neonpay.errors import (
     InvoiceNotFoundError,
     LedgerError,
     NeonPayError,
+    NoAccessError,
     PaymentError,
     PaymentNotFoundError,
     RefundError,
     RejectPayment,
     StageNotFoundError,
+    SubscriptionError,
     ValidationError,
 )
 from aiogram_neonpay.events import (
@@ -29,9 +32,16 @@ from aiogram_neonpay.events import (
     PaymentRefunded,
     PaymentStuck,
     PaymentUnmatched,
+    SubscriptionCanceled,
+    SubscriptionEvent,
+    SubscriptionExpired,
+    SubscriptionFailed,
+    SubscriptionRenewed,
+    SubscriptionRestored,
+    SubscriptionStarted,
 )
 from aiogram_neonpay.factory import create_neonpay, neonpay_router
-from aiogram_neonpay.filters import PaidStage
+from aiogram_neonpay.filters import HasAccess, PaidStage
 from aiogram_neonpay.findings import Finding, ReconcileReport
 from aiogram_neonpay.keyboards import donate_keyboard
 from aiogram_neonpay.models import (
@@ -41,6 +51,8 @@ from aiogram_neonpay.models import (
     LegacyInvoice,
     PaymentResult,
     PaymentStatus,
+    Subscription,
+    SubscriptionState,
 )
 from aiogram_neonpay.reports import Report, ReportRow
 from aiogram_neonpay.routers import PaymentRouter
@@ -48,6 +60,7 @@ from aiogram_neonpay.sqlite import SQLiteStorage
 from aiogram_neonpay.stages import PaymentStage
 
 __all__ = [
+    "Access",
     "AiogramAdapter",
     "BuyerUnreachableError",
     "Checkout",
@@ -55,6 +68,7 @@ __all__ = [
     "ConfigurationError",
     "DeliveryError",
     "Finding",
+    "HasAccess",
     "IdempotencyError",
     "InvoiceError",
     "InvoiceLink",
@@ -65,6 +79,7 @@ __all__ = [
     "NeonPay",
     "NeonPayCore",
     "NeonPayError",
+    "NoAccessError",
     "PaidStage",
     "PaymentCompleted",
     "PaymentError",
@@ -84,6 +99,16 @@ __all__ = [
     "ReportRow",
     "SQLiteStorage",
     "StageNotFoundError",
+    "Subscription",
+    "SubscriptionCanceled",
+    "SubscriptionError",
+    "SubscriptionEvent",
+    "SubscriptionExpired",
+    "SubscriptionFailed",
+    "SubscriptionRenewed",
+    "SubscriptionRestored",
+    "SubscriptionStarted",
+    "SubscriptionState",
     "ValidationError",
     "create_neonpay",
     "donate_keyboard",

@@ -11,8 +11,9 @@ from aiogram import Bot, Dispatcher, Router
 from aiogram.fsm.storage.base import BaseStorage
 from aiogram.types import CallbackQuery, InlineQueryResultArticle, Message
 
+from aiogram_neonpay.access import AccessDesk
 from aiogram_neonpay.adapters import AiogramAdapter
-from aiogram_neonpay.backoffice import BackOffice
+from aiogram_neonpay.membership import Membership
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.installation import Installation
@@ -31,7 +32,7 @@ __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentSt
 logger = logging.getLogger("aiogram_neonpay")
 
 
-class NeonPay(BackOffice):
+class NeonPay(Membership):
     """Sells stages for Telegram Stars; make one with :func:`~aiogram_neonpay.neonpay_router`.
 
     ``dp.include_router(pay)`` is the whole installation. Handlers get it injected as ``neonpay``.
@@ -52,6 +53,7 @@ class NeonPay(BackOffice):
         retries: Sequence[float] = RETRIES,
         reconcile_every: float | None = RECONCILE_EVERY,
         legacy: Legacy | None = None,
+        grace: float = GRACE,
         max_stages: int | None = None,
     ) -> None:
         super().__init__(name="neonpay")
@@ -69,7 +71,9 @@ class NeonPay(BackOffice):
             clock=clock,
             texts=texts,
             legacy=legacy,
+            grace=grace,
         )
+        self._access = AccessDesk(self._shop)
         self._seller = Seller(self._shop)
         self._tracker = Tracker(self._shop)
         self._installation = Installation(
@@ -78,8 +82,9 @@ class NeonPay(BackOffice):
         self._bot: Bot | None = None
         self.thank_you_message = thank_you_message
         self.startup.register(self._installation.on_startup)
-        for observer in (self.message, self.pre_checkout_query, self.callback_query):
-            observer.handlers.append(AskForUpdates())
+        for name in ("message", "pre_checkout_query", "callback_query", "subscription"):
+            if name in self.observers:  # aiogram knows `subscription` since 3.30
+                self.observers[name].handlers.append(AskForUpdates())
         if adapter is not None and adapter.dispatcher is not None:
             if self._installation.is_taken(_root(adapter.dispatcher)):
                 # NEONPAY's documents make a second core beside the first; it may exist, but not sell.

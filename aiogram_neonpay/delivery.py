@@ -17,6 +17,7 @@ from aiogram.exceptions import TelegramForbiddenError
 from aiogram.types import Message, RefundedPayment, SuccessfulPayment, Update
 
 from aiogram_neonpay.attempts import Attempt
+from aiogram_neonpay.entitlements import AGAIN, Entitlements
 from aiogram_neonpay.errors import DeliveryError, RejectPayment
 from aiogram_neonpay.events import (
     PaymentCompleted,
@@ -24,6 +25,8 @@ from aiogram_neonpay.events import (
     PaymentRefunded,
     PaymentStuck,
     PaymentUnmatched,
+    SubscriptionRenewed,
+    SubscriptionStarted,
 )
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.hooks import Next
@@ -41,7 +44,7 @@ from aiogram_neonpay.ledger.charges import (
 from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
-from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, in_log, offer_of, payment_of, user_of
+from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, in_log, payment_of, user_of
 from aiogram_neonpay.redaction import redacted
 from aiogram_neonpay.refunds import delivering
 from aiogram_neonpay.retries import Retries
@@ -78,6 +81,7 @@ class Delivery:
         thanks: str | None,
     ) -> None:
         self._shop = shop
+        self._entitlements = Entitlements(shop)
         self._feed = feed
         self._news = news
         self._worker = worker
@@ -118,18 +122,21 @@ class Delivery:
         attempt: Attempt | None = None
         token = delivering.set(claim.key)
         try:
-            if body.get("doubt") == "bad_token":
-                self._read_again(bot, claim)
-            if body.get("stored") and not await self._note_invoice(bot, claim):
+            await self._entitlements.recognise(bot, claim)
+            renews = body.get("recurring") == AGAIN  # its invoice was paid by the first charge
+            if body.get("stored") and not renews and not await self._note_invoice(bot, claim):
                 await self._refund_instead(bot, claim, "its single-use invoice was paid before")
                 return None
             stage = self._shop.catalog.known(body.get("stage")) or await self._shop.stage_of(body)
             doubt = body.get("doubt")
             event: PaymentEvent
-            if doubt is None:
+            if doubt is not None:
+                event = _event(PaymentUnmatched, bot, claim, stage, message, reason=doubt)
+            elif (subscription := await self._entitlements.give(bot, claim, stage)) is None:
                 event = _event(PaymentCompleted, bot, claim, stage, message)
             else:
-                event = _event(PaymentUnmatched, bot, claim, stage, message, reason=doubt)
+                kind = SubscriptionRenewed if body["recurring"] == AGAIN else SubscriptionStarted
+                event = _event(kind, bot, claim, stage, message, subscription=subscription)
             attempt = self._attempt(event, body.get("done", ()), genuine=doubt is None)
             response = await self._way.carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception) as error:
@@ -169,6 +176,7 @@ class Delivery:
         response: Any = None
         error: BaseException | None = None
         try:
+            await self._entitlements.take_back(bot, claim)
             event = _event(PaymentRefunded, bot, claim, await self._shop.stage_of(claim.body), message)
             attempt = self._attempt(event, claim.body.get("told", ()), genuine=True)
             response = await self._way.carry(handler, update, attempt, data)
@@ -214,14 +222,6 @@ class Delivery:
             before_plain=self._before_plain,
             listened=not genuine,
         )
-
-    def _read_again(self, bot: Bot, claim: Claim) -> None:
-        """Read the payload of a payment once more: its key may be among ``previous_secrets`` by now."""
-        body = claim.body
-        _, token = self._shop.read_payload(bot, body["carrier"]["payload"], body["amount"])
-        if token is not None:
-            claim.notes.update({"doubt": None, **offer_of(token, body["amount"], body["currency"])})
-            body.update(claim.notes)
 
     async def _note_invoice(self, bot: Bot, claim: Claim) -> bool:
         """Note the charge at its stored invoice; ``False`` if it was single-use and another charge came first."""
@@ -300,6 +300,7 @@ class Delivery:
             event = attempt.event
             if isinstance(event, PaymentCompleted):
                 fields = {**vars(event), "message": None}
+                fields.pop("subscription", None)
                 self._news.tell(bot, PaymentUnmatched(**fields, reason=reason), user_of(claim.body))
 
         await self._settle(bot, claim, then=tell, state=UNMATCHED, reason=reason)

@@ -17,6 +17,7 @@ from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.feed import DRAIN, Feed
 from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
 from aiogram_neonpay.invoices import Seller
+from aiogram_neonpay.ledger.base import buyer_name
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
 from aiogram_neonpay.reconcile import Reconciler
@@ -24,6 +25,7 @@ from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.routers import payment_routers
 from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.subscriptions import Subscriptions
 from aiogram_neonpay.taps import TapGate
 from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
@@ -61,6 +63,8 @@ class UpdateHook:
             message = event.business_message
             if message.successful_payment is not None or message.refunded_payment is not None:
                 return self.installation.on_payment_message(handler, event, message, data)
+        elif getattr(event, "subscription", None) is not None:  # Bot API 10.2, aiogram 3.30
+            return self.installation.on_subscription(handler, event, data)
         if self._shop.only_bot is data["bot"]:
             return handler(event, data)
         return self._with_bot_in_hand(handler, event, data)
@@ -91,7 +95,8 @@ class Installation:
         self.feed = Feed()
         news = News(shop, self.feed)
         self.refunds = Refunds(shop, self.feed, news)
-        self.worker = Worker(shop, self.feed, self.refunds)
+        self.subscriptions = Subscriptions(shop, news, retries)
+        self.worker = Worker(shop, self.feed, self.refunds, self.subscriptions)
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
@@ -158,6 +163,19 @@ class Installation:
         finally:
             self.shop.put_down(token)
 
+    async def on_subscription(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
+        """Write down what became of a subscription, have it told, and let the bot's own handlers have the update."""
+        bot: Bot = data["bot"]
+        told = update.subscription
+        token = self.shop.take_in_hand(bot)
+        try:
+            if told is not None:
+                if await self.subscriptions.on_update(bot, told.user, told.invoice_payload, told.state):
+                    self.worker.wake(bot, buyer_name(told.user.id))
+            return await handler(update, data)
+        finally:
+            self.shop.put_down(token)
+
     async def on_startup(self, bot: Bot | None = None, bots: tuple[Bot, ...] = (), **data: Any) -> None:
         """Check the program before it sells; part of the dispatcher's start-up.
 
@@ -209,4 +227,5 @@ class Installation:
         self.outages.close()
         if self.shop.is_open:
             await self.shop.charges.drain(DRAIN)
+            await self.shop.buyers.drain(DRAIN)
         await self.feed.drain()

@@ -14,6 +14,7 @@ from aiogram.fsm.storage.base import BaseStorage
 
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.ledger import LedgerEngine, open_engine
+from aiogram_neonpay.ledger.buyers import GRACE, Buyers
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 from aiogram_neonpay.ledger.readings import Readings
@@ -33,6 +34,8 @@ Clock = Callable[[], float]
 Legacy = Callable[[str, int], LegacyInvoice | None]
 """Tells from the payload and the amount of an invoice that is not ours what it was for."""
 
+LONGEST_GRACE = 30 * 86400
+"""Seconds."""
 MIN_SECRET = 16
 """Characters. A shorter secret could be guessed, and with it invoices forged."""
 
@@ -56,6 +59,7 @@ class Shop:
         clock: Clock | None = None,
         texts: Mapping[str, Mapping[str, str]] | None = None,
         legacy: Legacy | None = None,
+        grace: float = GRACE,
     ) -> None:
         if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
             raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
@@ -68,7 +72,10 @@ class Shop:
             raise ConfigurationError(f"clock must be a function that returns Unix seconds, not {type(clock).__name__}")
         if legacy is not None and (not callable(legacy) or inspect.iscoroutinefunction(legacy)):
             raise ConfigurationError(f"legacy must be a plain function, not {legacy!r:.60}: it is asked on the spot")
+        if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= LONGEST_GRACE:
+            raise ValidationError("grace", f"must be seconds, 0-{LONGEST_GRACE}", grace)
         self.catalog = catalog
+        self.grace = float(grace)
         self.legacy = legacy
         self.texts = Texts(texts)
         self.clock: Clock = clock or time.time
@@ -84,6 +91,7 @@ class Shop:
         self.only_bot: Bot | None = None
         self._engine: LedgerEngine | None = None
         self._charges: Charges | None = None
+        self._buyers: Buyers | None = None
         self._invoices: StoredInvoices | None = None
         self._readings: Readings | None = None
         if bot is not None:
@@ -218,6 +226,13 @@ class Shop:
         if self._charges is None:
             self._charges = Charges(self.engine, self.clock)
         return self._charges
+
+    @property
+    def buyers(self) -> Buyers:
+        """What buyers have, in the ledger."""
+        if self._buyers is None:
+            self._buyers = Buyers(self.engine, self.clock, grace=self.grace)
+        return self._buyers
 
     @property
     def invoices(self) -> StoredInvoices:

@@ -7,7 +7,8 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 
@@ -16,8 +17,10 @@ __all__ = [
     "PaymentStage",
     "StageLoader",
     "StageSource",
+    "check_access_name",
     "check_amount",
     "check_metadata",
+    "check_seconds",
     "check_stage_id",
     "check_text",
 ]
@@ -32,6 +35,16 @@ MAX_AMOUNT = 999_999_999_999
 """The generic cap of Telegram's own server code on one labeled price; what Stars really allow, Telegram says."""
 MAX_STAGE_ID = 64
 """Bytes. Ours: the id travels in the 128-byte invoice payload."""
+MAX_SUBSCRIPTION = 10_000
+"""Stars a month. Bot API ``createInvoiceLink``, parameter ``subscription_period``."""
+MAX_ACCESS = 64
+"""Characters of the name of an access. Ours."""
+LONGEST_ACCESS = 100 * 365 * 86400
+"""Seconds: a hundred years. Ours; for ever is ``access_for=None``."""
+MAX_STOCK = 10_000
+"""Things of one stage. Ours: one record counts them."""
+MAX_PER_USER = 1_000
+MAX_USES = 1_000_000
 MAX_DEPTH = 32
 """Levels of dictionaries and lists in metadata. Ours."""
 MAX_METADATA = 8192
@@ -72,6 +85,38 @@ def check_amount(name: str, value: object, *, at_least: int = 1, at_most: int | 
     if value > top:
         raise ValidationError(name, f"must be at most {top} Star{'s' * (top != 1)}", value)
     return value
+
+
+def check_access_name(name: str, value: object) -> str:
+    """Return ``value`` if it can name an access: 1-64 characters of text.
+
+    :raises ValidationError: otherwise.
+    """
+    return check_text(name, value, MAX_ACCESS)
+
+
+def check_seconds(name: str, value: object) -> int | None:
+    """Return a span as whole seconds, from a ``timedelta`` or a number of seconds; ``None`` for ``None``.
+
+    :raises ValidationError: unless it is 1 second to 100 years.
+    """
+    if value is None:
+        return None
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 1 <= seconds <= LONGEST_ACCESS:
+        raise ValidationError(name, "must be a timedelta or seconds, from 1 second to 100 years", value)
+    return int(seconds)
+
+
+def check_count(name: str, value: object, at_most: int) -> None:
+    """Refuse what is no whole number from 1 to ``at_most``; ``None`` passes.
+
+    :raises ValidationError: otherwise.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= at_most:
+        raise ValidationError(name, f"must be a whole number from 1 to {at_most}", value)
 
 
 def check_stage_id(value: object) -> str:
@@ -137,6 +182,14 @@ class PaymentStage:
     :param start_parameter: 1-64 characters ``A-Z a-z 0-9 _ -``: forwarded copies of the invoice become deep links
         with this parameter (Bot API ``sendInvoice``); without it copies can be paid by whoever sees them.
     :param category: a name by which keyboards group stages.
+    :param access: the name of what a buyer may do from then on, 1-64 characters; several stages may give the same.
+    :param access_for: how long one payment gives it, a ``timedelta`` or seconds; ``None``: for ever, or for the paid
+        period of a subscription. Bought again while it runs, it is extended.
+    :param uses: how often it may be used, 1-1,000,000; packs add up.
+    :param subscription: sold by the month, through a link, at most 10,000 Stars (Bot API ``createInvoiceLink``).
+    :param stock: how many there are in all, 1-10,000.
+    :param per_user: how many one buyer may have, 1-1,000.
+    :param oversold: what to do with a payment that comes when nothing is left: ``"refund"`` or ``"deliver"``.
     :param on_sale: ``False`` declines every checkout, of invoices sent earlier too.
     :param min_price: smallest amount a buyer may choose when ``price`` is ``None``.
     :param max_price: largest such amount; ``None`` leaves the upper bound to Telegram.
@@ -155,6 +208,13 @@ class PaymentStage:
     payload: Mapping[str, Any] | None = field(default=None, hash=False)
     start_parameter: str | None = None
     category: str | None = field(default=None, kw_only=True)
+    access: str | None = field(default=None, kw_only=True)
+    access_for: timedelta | int | None = field(default=None, kw_only=True)
+    uses: int | None = field(default=None, kw_only=True)
+    subscription: bool = field(default=False, kw_only=True)
+    stock: int | None = field(default=None, kw_only=True)
+    per_user: int | None = field(default=None, kw_only=True)
+    oversold: Literal["refund", "deliver"] = field(default="refund", kw_only=True)
     on_sale: bool = field(default=True, kw_only=True)
     min_price: int = field(default=1, kw_only=True)
     max_price: int | None = field(default=None, kw_only=True)
@@ -182,13 +242,46 @@ class PaymentStage:
             )
         if self.category is not None:
             check_text("category", self.category, 64)
-        if not isinstance(self.on_sale, bool):
-            raise ValidationError("on_sale", "must be True or False", self.on_sale)
+        for name in ("on_sale", "subscription"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValidationError(name, "must be True or False", getattr(self, name))
+        self._check_access()
+        self._check_limits()
         check_amount("min_price", self.min_price)
         if self.max_price is not None:
             check_amount("max_price", self.max_price, at_least=self.min_price)
         if self.provider_token != "":
             raise ValidationError("provider_token", "must be empty: Telegram Stars have no provider", "...")
+
+    def _check_access(self) -> None:
+        if self.access is not None:
+            check_access_name("access", self.access)
+        check_seconds("access_for", self.access_for)
+        check_count("uses", self.uses, MAX_USES)
+        for name in ("access_for", "uses"):
+            if getattr(self, name) is not None and self.access is None:
+                raise ValidationError(name, "needs the name of an access: PaymentStage(..., access=...)", None)
+        if not self.subscription:
+            return
+        for name in ("access_for", "uses"):
+            if getattr(self, name) is not None:
+                raise ValidationError(
+                    name, "must be left out: a subscription gives access for the paid period", getattr(self, name)
+                )
+        for name in ("price", "max_price"):
+            if (amount := getattr(self, name)) is not None:
+                check_amount(name, amount, at_most=MAX_SUBSCRIPTION)
+
+    def _check_limits(self) -> None:
+        check_count("stock", self.stock, MAX_STOCK)
+        check_count("per_user", self.per_user, MAX_PER_USER)
+        if self.oversold not in ("refund", "deliver"):
+            raise ValidationError("oversold", 'must be "refund" or "deliver"', self.oversold)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is only so much of it, in all or for one buyer."""
+        return self.stock is not None or self.per_user is not None
 
     def amount_for(self, amount: int | None) -> int:
         """Return what an invoice of this stage costs, in Stars.
@@ -199,7 +292,8 @@ class PaymentStage:
         if self.price is None:
             if amount is None:
                 raise ValidationError("amount", "is required for a stage without a price", amount)
-            return check_amount("amount", amount, at_least=self.min_price, at_most=self.max_price)
+            top = MAX_SUBSCRIPTION if self.subscription and self.max_price is None else self.max_price
+            return check_amount("amount", amount, at_least=self.min_price, at_most=top)
         if amount is not None and check_amount("amount", amount) != self.price:
             raise ValidationError(
                 "amount",

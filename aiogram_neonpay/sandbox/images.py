@@ -90,7 +90,7 @@ def _webp(content: bytes) -> Picture | None:
     if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
         return None
     kind = content[12:16]
-    if kind == b"VP8X":
+    if kind == b"VP8X" and len(content) >= 30:
         width, height = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
     elif kind == b"VP8L":
         bits = struct.unpack_from("<I", content, 21)[0]

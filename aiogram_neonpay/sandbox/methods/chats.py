@@ -10,14 +10,13 @@ from aiogram_neonpay.sandbox.models import Chat, Json, Message
 from aiogram_neonpay.sandbox.transcript import SERVICE_FIELDS
 
 #: The reactions there are (Bot API, ReactionTypeEmoji).
-_REACTIONS = frozenset(
-    (
-        "☃ 😴 😈 👏 🔥 😐 🌭 🦄 🐳 😎 🤷 💅 ⚡ 💋 🖕 👍 🤓 👌 🤡 🌚 "
-        "👻 😍 🎉 😁 😢 🍓 🎃 🎄 ❤ 🆒 💘 🤮 🤬 🤷\u200d♂ 💩 🍾 🙈 💯 ❤\u200d🔥 👀 "
-        "🕊 😇 🤔 🍌 🤗 🙊 🤝 🎅 🥱 😨 🙉 👾 🤨 🤯 😱 🏆 🤩 🤣 ✍ 🗿 "
-        "😘 🤷\u200d♀ 😡 😭 🙏 🥴 🥰 👨\u200d💻 🤪 🫡 👎 💊 💔"
-    ).split()
+_EMOJI = (
+    "☃ 😴 😈 👏 🔥 😐 🌭 🦄 🐳 😎 🤷 💅 ⚡ 💋 🖕 👍 🤓 👌 🤡 🌚 "
+    "👻 😍 🎉 😁 😢 🍓 🎃 🎄 ❤ 🆒 💘 🤮 🤬 🤷\u200d♂ 💩 🍾 🙈 💯 ❤\u200d🔥 👀 "
+    "🕊 😇 🤔 🍌 🤗 🙊 🤝 🎅 🥱 😨 🙉 👾 🤨 🤯 😱 🏆 🤩 🤣 ✍ 🗿 "
+    "😘 🤷\u200d♀ 😡 😭 🙏 🥴 🥰 👨\u200d💻 🤪 🫡 👎 💊 💔"
 )
+_REACTIONS = frozenset(_EMOJI.split())
 
 
 def get_chat_member_count(context: Context) -> int:

@@ -13,6 +13,7 @@ from aiogram.types import (
     LabeledPrice,
     MenuButtonCommands,
     Message,
+    MessageOriginUser,
     ReactionTypeEmoji,
 )
 
@@ -66,7 +67,7 @@ async def test_a_forward_names_its_origin_and_a_copy_does_not(stand: Stand) -> N
     group = stand.sandbox.create_group("Club", [stand.bob, stand.alice])
     written = await stand.alice.send("hello")
     forwarded = await stand.bot.forward_message(group.id, stand.alice.id, written.id)
-    assert forwarded.forward_origin is not None and forwarded.forward_origin.type == "user"
+    assert isinstance(forwarded.forward_origin, MessageOriginUser)
     assert forwarded.forward_origin.sender_user.id == stand.alice.id
     assert (forwarded.text, forwarded.from_user and forwarded.from_user.id) == ("hello", stand.bot.id)
     further = await stand.bot.forward_message(stand.bob.id, group.id, forwarded.message_id)

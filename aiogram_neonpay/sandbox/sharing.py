@@ -9,7 +9,7 @@ from aiogram_neonpay.sandbox.errors import ArgumentError, SandboxError
 from aiogram_neonpay.sandbox.files import FileKind, UnusableFile, Upload
 from aiogram_neonpay.sandbox.images import plain_png
 from aiogram_neonpay.sandbox.media import CAPTIONED, FILE_FIELDS, message_fields
-from aiogram_neonpay.sandbox.models import ChatMessage, Json, Receipt
+from aiogram_neonpay.sandbox.models import Chat, ChatMessage, Json, Receipt
 from aiogram_neonpay.sandbox.presence import PATIENCE, Presence, SandboxGroup
 from aiogram_neonpay.sandbox.rules import CAPTION_CHARACTERS, UPLOAD_BYTES
 from aiogram_neonpay.sandbox.transcript import chat_message, newest_media
@@ -139,6 +139,6 @@ class Sharing(Presence):
             raise SandboxError(f"{self.name} sees no paid media to buy{self._last_words(chats)}")
         return unlocking.buy_media(self._world, self._person, found)
 
-    def _posted(self, target: Any, fields: Json) -> ChatMessage:
+    def _posted(self, target: Chat, fields: Json) -> ChatMessage:
         self._acted = self._world.last_order
         return chat_message(people.post_as(self._world, self._person, target, fields), self.id)

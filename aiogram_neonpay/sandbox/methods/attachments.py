@@ -106,7 +106,7 @@ def _options(item: Any, name: str) -> Parameters:
 
 
 def _source(context: Context, written: str, field: str) -> Upload | str | None:
-    """Return what a parameter refers to: a part of the body, or a URL or file id. Empty parts are no files."""
+    """Return what a parameter refers to: a part of the body, or a URL or file id."""
     if written.startswith(_ATTACHED):
         field = written[len(_ATTACHED) :]
     elif written:

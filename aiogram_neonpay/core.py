@@ -13,11 +13,12 @@ from aiogram.types import CallbackQuery, InlineQueryResultArticle, Message
 
 from aiogram_neonpay.access import AccessDesk
 from aiogram_neonpay.adapters import AiogramAdapter
-from aiogram_neonpay.membership import Membership
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import Offer, Seller, check_user_id
+from aiogram_neonpay.ledger.buyers import GRACE
+from aiogram_neonpay.membership import Membership
 from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
 from aiogram_neonpay.places import place_of
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
@@ -82,9 +83,9 @@ class NeonPay(Membership):
         self._bot: Bot | None = None
         self.thank_you_message = thank_you_message
         self.startup.register(self._installation.on_startup)
-        for name in ("message", "pre_checkout_query", "callback_query", "subscription"):
-            if name in self.observers:  # aiogram knows `subscription` since 3.30
-                self.observers[name].handlers.append(AskForUpdates())
+        for observer in (self.message, self.pre_checkout_query, self.callback_query):
+            observer.handlers.append(AskForUpdates())
+        self._ask_for_subscriptions()
         if adapter is not None and adapter.dispatcher is not None:
             if self._installation.is_taken(_root(adapter.dispatcher)):
                 # NEONPAY's documents make a second core beside the first; it may exist, but not sell.
@@ -150,6 +151,13 @@ class NeonPay(Membership):
         :raises ValidationError: for a bad id, something that is no stage, or an id in use without ``replace``.
         """
         self._shop.catalog.add(stage_id, stage, replace=replace)
+        self._ask_for_subscriptions()
+
+    def _ask_for_subscriptions(self) -> None:
+        """Have aiogram ask for updates about subscriptions, once some may be sold; it knows them since 3.30."""
+        observer = self.observers.get("subscription")
+        if observer is not None and not observer.handlers and self._shop.catalog.may_hold_subscriptions:
+            observer.handlers.append(AskForUpdates())
 
     def get_payment_stage(self, stage_id: str) -> PaymentStage | None:
         """Return a stage of this process; what a loader knows is not asked for."""

@@ -21,7 +21,7 @@ from aiogram_neonpay.stages import PaymentStage, check_seconds
 __all__ = ["AGAIN", "Entitlements"]
 
 FIRST, AGAIN, ROW = "first", "again", "row"
-"""What is known of a charge of a subscription: its first, a renewal, or a row of Telegram's ledger that does not say."""
+"""A charge of a subscription: its first, a renewal, or one from a row of Telegram's ledger, which does not say."""
 
 Body = dict[str, Any]
 
@@ -164,4 +164,3 @@ def _with_early_news(subscriptions: Body, sub_id: str, known: Body) -> Body:
     if early == "canceled":
         turned["by"] = "user"
     return {**subscriptions, sub_id: turned}
-

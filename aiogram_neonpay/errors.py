@@ -33,11 +33,13 @@ __all__ = [
     "InvoiceNotFoundError",
     "LedgerError",
     "NeonPayError",
+    "NoAccessError",
     "PaymentError",
     "PaymentNotFoundError",
     "RefundError",
     "RejectPayment",
     "StageNotFoundError",
+    "SubscriptionError",
     "ValidationError",
 ]
 
@@ -165,7 +167,9 @@ class NoAccessError(PaymentError):
     def __init__(self, user_id: int, name: str) -> None:
         self.user_id = user_id
         self.name = name
-        super().__init__(f"user {user_id} has no access {name!r}, or too few uses of it are left: offer a stage with it")
+        super().__init__(
+            f"user {user_id} has no access {name!r}, or too few uses of it are left: offer a stage with it"
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.user_id, self.name)

@@ -169,9 +169,10 @@ class Installation:
         told = update.subscription
         token = self.shop.take_in_hand(bot)
         try:
-            if told is not None:
-                if await self.subscriptions.on_update(bot, told.user, told.invoice_payload, told.state):
-                    self.worker.wake(bot, buyer_name(told.user.id))
+            if told is not None and await self.subscriptions.on_update(
+                bot, told.user, told.invoice_payload, told.state
+            ):
+                self.worker.wake(bot, buyer_name(told.user.id))
             return await handler(update, data)
         finally:
             self.shop.put_down(token)

@@ -130,7 +130,8 @@ class Subscription:
     :ivar expires_at: end of the paid period, UTC.
     :ivar started_at: its first payment, UTC.
     :ivar canceled_by: ``"user"``, ``"bot"``, or ``None`` while it is not cancelled.
-    :ivar transaction_id: Telegram's id of the first charge, which cancelling needs; ``None`` when it was before our time.
+    :ivar transaction_id: Telegram's id of the first charge, which cancelling needs; ``None`` if that was before our
+        time.
     :ivar access: the name of the access it gives.
     """
 

@@ -218,10 +218,9 @@ def payment_of(
     return payment
 
 
-def subscription_of(
-    sub_id: str, user_id: int, known: dict[str, Any], stage: PaymentStage | None
-) -> Subscription:
+def subscription_of(sub_id: str, user_id: int, known: dict[str, Any], stage: PaymentStage | None) -> Subscription:
     """Return the subscription that a buyer's record tells of."""
+    payload = deepcopy(dict(stage.payload)) if stage is not None and stage.payload else {}
     return Subscription(
         id=sub_id,
         user_id=user_id,
@@ -234,7 +233,7 @@ def subscription_of(
         canceled_by=known.get("by") if known["state"] == "canceled" else None,
         transaction_id=known["first"],
         access=known["access"],
-        metadata={**(deepcopy(dict(stage.payload)) if stage is not None and stage.payload else {}), **known["metadata"]},
+        metadata={**payload, **deepcopy(known["metadata"])},
     )
 
 

@@ -336,6 +336,11 @@ class Catalog:
         """Whether every stage is known without asking a loader."""
         return self._loader is None
 
+    @property
+    def may_hold_subscriptions(self) -> bool:
+        """Whether a stage is sold by the month, or may be: what a loader knows is not known here."""
+        return self._loader is not None or any(stage.subscription for stage in self._stages.values())
+
     def add(self, stage_id: str, stage: PaymentStage, *, replace: bool = False) -> None:
         """Register a stage.
 

@@ -310,11 +310,8 @@ def _without(known: Record, sub_id: str) -> Record:
 
 
 def _counted(news_id: str, tells: int, known: Record) -> Record:
-    return {
-        "news": [{**item, "tells": tells} if item["id"] == news_id else item for item in known.get("news", [])]
-    }
+    return {"news": [{**item, "tells": tells} if item["id"] == news_id else item for item in known.get("news", [])]}
 
 
 def _told(news_id: str, known: Record) -> Record:
     return {"news": [item for item in known.get("news", []) if item["id"] != news_id]}
-

@@ -18,16 +18,16 @@ __all__ = [
     "CHARGE",
     "INVOICE",
     "PARTITIONS",
+    "STOCK",
     "LedgerEngine",
     "RecordKey",
     "Row",
     "Tally",
     "Write",
+    "buyer_name",
     "change_record",
     "new_nonce",
     "partition_of",
-    "STOCK",
-    "buyer_name",
     "storage_key",
 ]
 

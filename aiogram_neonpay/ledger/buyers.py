@@ -61,9 +61,7 @@ class Buyers:
         row = (await self._engine.read([self._key(bot_id, user_id)]))[0]
         return {} if row is None else row.body
 
-    async def change(
-        self, bot_id: int, user_id: int, change: Change, *, delay: float | None = None
-    ) -> dict[str, Any]:
+    async def change(self, bot_id: int, user_id: int, change: Change, *, delay: float | None = None) -> dict[str, Any]:
         """Change a buyer's record atomically, on top of whatever others make of it meanwhile.
 
         :param change: gives the fields to change, or ``None`` to leave the record alone. It may be called repeatedly.
@@ -147,9 +145,7 @@ class Buyers:
         """Return in how many seconds the record wants attention."""
         if body.get("news") or body.get("asked"):
             return max(0.0, delay or 0.0)
-        ends = [
-            moment for known in body.get("subs", {}).values() if (moment := end_of(known, self.grace)) is not None
-        ]
+        ends = [moment for known in body.get("subs", {}).values() if (moment := end_of(known, self.grace)) is not None]
         return max(0.0, min(ends) - self._clock()) if ends else None
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 Telegram tells little: a renewal repeats the payload of the first invoice under a charge of its own, and the
 ``subscription`` update (Bot API 10.2) has nothing but user, payload and state. So each subscription remembers its
-first charge for ever, the payload's digest and the end of what is paid, and a renewal goes to the one whose end it meets.
+first charge for ever, the payload's digest and the end of what is paid; a renewal goes to the one whose end it meets.
 
 =============  ===================================================================================================
 ``active``     Telegram charges at the end of the period

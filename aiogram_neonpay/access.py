@@ -11,11 +11,12 @@ from typing import Any
 
 from aiogram import Bot
 
+from aiogram_neonpay.checks import check_access_name, check_count, check_seconds
 from aiogram_neonpay.errors import NoAccessError, ValidationError
 from aiogram_neonpay.ledger import access as grants
 from aiogram_neonpay.ledger.base import new_nonce
 from aiogram_neonpay.shop import Shop
-from aiogram_neonpay.stages import MAX_USES, check_access_name, check_count, check_seconds
+from aiogram_neonpay.stages import MAX_USES
 
 __all__ = ["Access", "AccessDesk"]
 

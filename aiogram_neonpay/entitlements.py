@@ -1,4 +1,4 @@
-"""What a payment gives besides its delivery: access, a place in a subscription, a share of what is limited.
+"""What a payment gives besides its delivery: access, and a place in a subscription.
 
 All of it stands in the buyer's record and is known there by the charge's reference, so it may be given as often as an
 attempt to deliver is repeated. It is given before handlers run, and taken back before the news of a refund is told.
@@ -10,13 +10,14 @@ from typing import Any
 
 from aiogram import Bot
 
+from aiogram_neonpay.checks import check_seconds
 from aiogram_neonpay.ledger import access
 from aiogram_neonpay.ledger.charges import Claim
 from aiogram_neonpay.ledger.subscriptions import applied, refunded
 from aiogram_neonpay.models import Subscription
 from aiogram_neonpay.records import names_of, offer_of, subscription_of, user_of
 from aiogram_neonpay.shop import Shop
-from aiogram_neonpay.stages import PaymentStage, check_seconds
+from aiogram_neonpay.stages import PaymentStage
 
 __all__ = ["AGAIN", "Entitlements"]
 
@@ -66,7 +67,7 @@ class Entitlements:
         """Give what a charge gives; return the subscription that it belongs to."""
         body, ref = claim.body, claim.key.name
         recurring = body.get("recurring")
-        if recurring is None and (stage is None or (stage.access is None and stage.per_user is None)):
+        if recurring is None and (stage is None or stage.access is None):
             return None
         now = self._shop.clock()
 
@@ -74,6 +75,8 @@ class Entitlements:
             return {"who": names_of(user_of(body)), **self._given(known, body, ref, stage, now)}
 
         buyer = await self._shop.buyers.change(bot.id, body["user"], give)
+        if stage is not None and stage.access is not None:
+            claim.notes["gave"] = body["gave"] = True
         if recurring is None:
             return None
         sub_id = next(name for name, known in buyer["subs"].items() if ref in known["paid"])
@@ -103,10 +106,6 @@ class Entitlements:
             item = {"ref": ref, "at": float(body["at"]), **item}
             held = known.get("access", {})
             fields["access"] = {**held, name: access.grant(held.get(name, []), item, now)}
-        if stage is not None and stage.per_user is not None and body.get("recurring") != AGAIN:
-            bought = known.get("bought", {})
-            mine = [other for other in bought.get(body["stage"], []) if other != ref]
-            fields["bought"] = {**bought, body["stage"]: [*mine, ref]}
         return fields
 
     async def take_back(self, bot: Bot, claim: Claim) -> None:
@@ -122,13 +121,6 @@ class Entitlements:
                 fields["access"] = {**held, **{name: access.take_back(held[name], ref) for name in names}}
             if any(ref in sub["paid"] for sub in known.get("subs", {}).values()):
                 fields["subs"] = refunded(known["subs"], ref, now)
-            stages = [stage for stage, refs in known.get("bought", {}).items() if ref in refs]
-            if stages:
-                bought = known["bought"]
-                fields["bought"] = {
-                    **bought,
-                    **{stage: [other for other in bought[stage] if other != ref] for stage in stages},
-                }
             return fields or None
 
         await self._shop.buyers.change(bot.id, body["user"], take)

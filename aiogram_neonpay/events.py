@@ -115,7 +115,8 @@ class CheckoutDeclined:
 
     :ivar user: who wanted to pay.
     :ivar reason: a stable code: ``bad_token``, ``wrong_currency``, ``wrong_amount``, ``wrong_buyer``, ``expired``,
-        ``stage_not_found``, ``not_on_sale``, ``cancelled``, ``already_paid``, ``rejected`` (a validator),
+        ``stage_not_found``, ``not_on_sale``, ``cancelled``, ``already_paid``, ``owned``, ``limit_reached``,
+        ``sold_out``, ``rejected`` (a validator),
         ``check_failed`` (a validator raised something else), ``interrupted`` (the bot stopped the query on its way)
         or ``too_slow`` (the deadline came first).
     :ivar text: the sentence the buyer saw.

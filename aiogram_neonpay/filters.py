@@ -8,9 +8,9 @@ from aiogram import Bot
 from aiogram.filters import Filter
 from aiogram.types import Message, TelegramObject, User
 
+from aiogram_neonpay.checks import check_access_name, check_stage_id
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.models import PaymentResult
-from aiogram_neonpay.stages import check_access_name, check_stage_id
 
 if TYPE_CHECKING:
     from aiogram_neonpay.membership import Membership

@@ -19,6 +19,7 @@ from aiogram.types import (
     MessageEntity,
 )
 
+from aiogram_neonpay.checks import check_metadata, check_stage_id
 from aiogram_neonpay.errors import InvoiceError, StageNotFoundError, ValidationError
 from aiogram_neonpay.ledger.invoices import RETENTION
 from aiogram_neonpay.ledger.subscriptions import PERIOD
@@ -26,7 +27,7 @@ from aiogram_neonpay.models import CURRENCY
 from aiogram_neonpay.payload import InvoiceToken, dump_metadata, metadata_room, new_invoice_id
 from aiogram_neonpay.sending import calling_telegram, send_once
 from aiogram_neonpay.shop import Shop
-from aiogram_neonpay.stages import PaymentStage, check_metadata, check_stage_id
+from aiogram_neonpay.stages import PaymentStage
 
 __all__ = ["Offer", "Seller"]
 

@@ -12,16 +12,18 @@ from typing import Any
 from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import BaseStorage
 
+from aiogram_neonpay.checks import check_stage_id
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.buyers import GRACE, Buyers
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 from aiogram_neonpay.ledger.readings import Readings
+from aiogram_neonpay.ledger.stock import Stocks
 from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
 from aiogram_neonpay.records import payment_of
-from aiogram_neonpay.stages import Catalog, PaymentStage, check_stage_id
+from aiogram_neonpay.stages import Catalog, PaymentStage
 from aiogram_neonpay.texts import Texts
 
 __all__ = ["Clock", "Legacy", "Shop"]
@@ -92,6 +94,7 @@ class Shop:
         self._engine: LedgerEngine | None = None
         self._charges: Charges | None = None
         self._buyers: Buyers | None = None
+        self._stocks: Stocks | None = None
         self._invoices: StoredInvoices | None = None
         self._readings: Readings | None = None
         if bot is not None:
@@ -233,6 +236,13 @@ class Shop:
         if self._buyers is None:
             self._buyers = Buyers(self.engine, self.clock, grace=self.grace)
         return self._buyers
+
+    @property
+    def stocks(self) -> Stocks:
+        """What is left of limited stages, in the ledger."""
+        if self._stocks is None:
+            self._stocks = Stocks(self.engine, self.clock)
+        return self._stocks
 
     @property
     def invoices(self) -> StoredInvoices:

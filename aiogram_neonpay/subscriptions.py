@@ -14,6 +14,7 @@ from aiogram import Bot
 from aiogram.exceptions import TelegramBadRequest, TelegramForbiddenError, TelegramNotFound, TelegramRetryAfter
 from aiogram.types import User
 
+from aiogram_neonpay.checks import check_stage_id
 from aiogram_neonpay.errors import NeonPayError, SubscriptionError, ValidationError
 from aiogram_neonpay.events import (
     SubscriptionCanceled,
@@ -32,7 +33,6 @@ from aiogram_neonpay.records import subscription_of
 from aiogram_neonpay.redaction import redacted
 from aiogram_neonpay.retries import Retries, endless_pause
 from aiogram_neonpay.shop import Shop
-from aiogram_neonpay.stages import check_stage_id
 
 __all__ = ["Subscriptions"]
 

@@ -277,7 +277,7 @@ async def test_the_bot_cancels_by_the_first_charge_whatever_it_names(club: Club)
     await club.feed(renewal)
 
     for how in ({"transaction_id": charge_of(renewal)}, {"user_id": ALICE, "stage_id": "club"}):
-        known = await club.pay.cancel_subscription(**how)  # type: ignore[arg-type]
+        known = await club.pay.cancel_subscription(**how)
         assert (known.state, known.canceled_by) == (SubscriptionState.CANCELED, "bot")
     await club.pay.run_due()
 
@@ -335,7 +335,7 @@ async def test_what_telegram_refuses_changes_nothing(club: Club) -> None:
     assert known.state is SubscriptionState.ACTIVE
     for wrong in ({"user_id": BOB, "stage_id": "club"}, {"transaction_id": "stxNone"}):
         with pytest.raises(SubscriptionError):
-            await club.pay.cancel_subscription(**wrong)  # type: ignore[arg-type]
+            await club.pay.cancel_subscription(**wrong)
     with pytest.raises(ValidationError):
         await club.pay.cancel_subscription()
 

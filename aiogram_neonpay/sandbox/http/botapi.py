@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from aiohttp.multipart import BodyPartReader, MultipartReader
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import LostReply
+from aiogram_neonpay.sandbox.http.connections import in_time
 from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.methods import Reply
 from aiogram_neonpay.sandbox.models import Json
+from aiogram_neonpay.sandbox.parameters import decode
 
 #: The largest request body, in bytes. Telegram takes 50 MB files; the sandbox keeps no files yet.
 BODY_BYTES = 2 * 1024 * 1024
@@ -38,7 +40,8 @@ def add_bot_api(app: web.Application, sandbox: Sandbox, listening: Listening) ->
 
     async def handle(request: web.Request) -> web.Response:
         try:
-            values = await _values(request)
+            with in_time(request):
+                values = await _values(request)
         except _UnreadableBody:
             return _refusal(400, "Bad Request: can't parse request body")
         except web.HTTPRequestEntityTooLarge:
@@ -70,45 +73,46 @@ class _UnreadableBody(Exception):
 
 
 async def _values(request: web.Request) -> Json:
-    # Telegram reads the query string and the body alike; the body wins.
+    # Telegram reads the query string and the body alike, that of a GET too; the body wins.
     values: Json = dict(request.query)
-    if request.method != "POST" or not request.body_exists:
+    if not request.body_exists:
         return values
     kind = request.content_type.lower()
-    if kind == "application/json":
-        try:
-            body = json.loads(await request.read() or b"{}")
-        except (ValueError, RecursionError):
-            raise _UnreadableBody from None
-        if not isinstance(body, dict):
-            raise _UnreadableBody
-        values.update(body)
-    elif kind == _FORM:
-        values.update({name: str(value) for name, value in (await request.post()).items()})
-    elif kind == "multipart/form-data":
-        values.update(await _multipart(request))
+    try:
+        if kind == "application/json":
+            body = decode(await request.read() or b"{}")
+            if not isinstance(body, dict):
+                raise _UnreadableBody
+            values.update(body)
+        elif kind == _FORM:
+            values.update(parse_qsl((await request.read()).decode(), keep_blank_values=True))
+        elif kind == "multipart/form-data":
+            values.update(await _multipart(request))
+    except (ValueError, AssertionError, web.RequestPayloadError):
+        raise _UnreadableBody from None
     return values
 
 
 async def _multipart(request: web.Request) -> Json:
     values: Json = {}
-    left = BODY_BYTES
-    try:
-        reader: MultipartReader = await request.multipart()
-        while (part := await reader.next()) is not None:
-            if not isinstance(part, BodyPartReader) or part.name is None:
-                continue
-            content = bytearray()
-            while chunk := await part.read_chunk():
-                left -= len(chunk)
-                if left < 0:
-                    raise web.HTTPRequestEntityTooLarge(max_size=BODY_BYTES, actual_size=BODY_BYTES - left)
-                if part.filename is None:
-                    content += chunk
+
+    def check_size() -> None:
+        # Of all that came: boundaries and the headers of parts are stored too.
+        if request.content.total_bytes > BODY_BYTES:
+            raise web.HTTPRequestEntityTooLarge(max_size=BODY_BYTES, actual_size=request.content.total_bytes)
+
+    reader: MultipartReader = await request.multipart()
+    while (part := await reader.next()) is not None:
+        check_size()
+        if not isinstance(part, BodyPartReader) or part.name is None:
+            continue
+        content = bytearray()
+        while chunk := await part.read_chunk():
+            check_size()
             if part.filename is None:
-                values[part.name] = content.decode("utf-8", "replace")
-    except (ValueError, AssertionError):
-        raise _UnreadableBody from None
+                content += chunk
+        if part.filename is None:
+            values[part.name] = content.decode("utf-8", "replace")
     return values
 
 

@@ -14,6 +14,7 @@ import aiohttp
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import LostReply
+from aiogram_neonpay.sandbox.parameters import decode
 from aiogram_neonpay.sandbox.rules import WEBHOOK_GONE_SECONDS, WEBHOOK_RETRY_AFTER_LIMIT
 from aiogram_neonpay.sandbox.updates import QueuedUpdate
 from aiogram_neonpay.sandbox.world import BotAccount, Webhook
@@ -132,7 +133,8 @@ class WebhookPusher:
             headers[SECRET_HEADER] = hook.secret
         body = json.dumps(update.as_json(), ensure_ascii=False).encode()
         try:
-            async with self._session.post(hook.url, data=body, headers=headers) as response:
+            # Telegram follows no redirect: anything but 2xx is a failure (WebhookActor.cpp).
+            async with self._session.post(hook.url, data=body, headers=headers, allow_redirects=False) as response:
                 if 200 <= response.status <= 299:
                     hook.gone_since = None
                     self.refusals.pop(bot.id, None)
@@ -146,7 +148,7 @@ class WebhookPusher:
             self._failed(bot, hook, "Read timeout expired")
         except aiohttp.ClientConnectorError:
             self._failed(bot, hook, "Connection refused")
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, ValueError):  # ValueError: a name that no name server could know
             self._failed(bot, hook, "Webhook connection closed")
         return 0.0
 
@@ -179,9 +181,13 @@ async def _reply_values(response: aiohttp.ClientResponse) -> dict[str, Any]:
             return await _reply_parts(response)
         except (ValueError, AssertionError):  # no such form after all
             return {}
-    content = await response.content.read(_REPLY_BYTES)
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > _REPLY_BYTES:
+            return {}
     try:
-        values = json.loads(content)
+        values = decode(bytes(content))
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
@@ -191,6 +197,8 @@ async def _reply_parts(response: aiohttp.ClientResponse) -> dict[str, Any]:
     values: dict[str, Any] = {}
     reader = aiohttp.MultipartReader.from_response(response)
     while (part := await reader.next()) is not None:
+        if response.content.total_bytes > _REPLY_BYTES:
+            return {}
         if isinstance(part, aiohttp.BodyPartReader) and part.name and part.filename is None:
             values[part.name] = await part.text()
     return values

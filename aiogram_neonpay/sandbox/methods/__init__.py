@@ -146,8 +146,7 @@ class BotApi:
             time=self._world.clock.now(),
             fault=fault.id if fault else None,
         )
-        self._world.calls.append(call)
-        self._world.calls_made += 1
+        self._world.calls.add(call)
         self._world.feed.publish("call", call=shown_call(call))
         self._world.changed.notify()
 

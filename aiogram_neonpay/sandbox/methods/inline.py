@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiogram_neonpay.sandbox.errors import SandboxError, refuse
-from aiogram_neonpay.sandbox.invoices import check_amounts, check_with_telegram, make_invoice, read_invoice
+from aiogram_neonpay.sandbox.invoices import check_amounts, check_with_telegram, make_invoice, read_inline_invoice
 from aiogram_neonpay.sandbox.keyboards import check_pay_buttons, parse_markup
 from aiogram_neonpay.sandbox.methods.context import Context
 from aiogram_neonpay.sandbox.methods.messages import text_fields
@@ -57,8 +57,8 @@ def read_result(result: Any, bot_id: int, rules: Rules) -> tuple[Json, Invoice |
     markup = parse_markup(result.get("reply_markup"))
     fields: Json = {}
     invoice = None
-    if "prices" in content:
-        draft = read_invoice(Parameters(content))
+    if "payload" in content and not content.get("message_text"):
+        draft = read_inline_invoice(content)
         total = check_amounts(draft)
         check_with_telegram(draft, total, rules, as_link=False)
         invoice = make_invoice(draft, total, bot_id)

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.multipart import BodyPartReader, MultipartReader
 
 from aiogram_neonpay.sandbox.core import Sandbox
@@ -88,7 +89,7 @@ async def _values(request: web.Request) -> Json:
             values.update(parse_qsl((await request.read()).decode(), keep_blank_values=True))
         elif kind == "multipart/form-data":
             values.update(await _multipart(request))
-    except (ValueError, AssertionError, web.RequestPayloadError):
+    except (ValueError, AssertionError, web.RequestPayloadError, HttpProcessingError):
         raise _UnreadableBody from None
     return values
 

@@ -92,7 +92,7 @@ TAP_SECONDS = 10.0
 _HEARTBEAT_SECONDS = 15.0
 _LOG_LENGTH = 150
 #: How many streams of events there may be at once; a page has one.
-_STREAMS = 100
+STREAMS = 100
 #: How far one request may move the clock, in seconds.
 _FURTHEST = 100 * 366 * 86_400
 
@@ -269,8 +269,8 @@ class _Control:
         return web.json_response({"calls": [shown_call(call) for call in calls], "updates": updates})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        if self._world.feed.listeners >= _STREAMS:
-            return web.json_response({"error": f"there are {_STREAMS} streams of events already"}, status=503)
+        if self._world.feed.listeners >= STREAMS:
+            return web.json_response({"error": f"there are {STREAMS} streams of events already"}, status=503)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         # A page that is closed, reloaded or on a lost connection ends its stream at whatever moment it likes.

@@ -54,7 +54,10 @@ def number(body: Json, name: str, default: float) -> float:
     value = body.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SandboxError(f"the field {name!r} must be a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise SandboxError(f"the field {name!r} is too large a number") from None
 
 
 def truth(body: Json, name: str, default: bool) -> bool:

@@ -6,6 +6,7 @@ import logging
 import re
 
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
 
 #: What the server writes to, in place of aiohttp's logger.
 SERVER_LOG = logging.getLogger("aiogram_neonpay.sandbox.http")
@@ -18,7 +19,7 @@ _FORMATTER = logging.Formatter()
 class _WithoutTokens(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError) and not SERVER_LOG.isEnabledFor(logging.DEBUG):
+        if isinstance(error, (HttpProcessingError, RequestPayloadError)) and not SERVER_LOG.isEnabledFor(logging.DEBUG):
             return False
         record.msg, record.args = _redacted(record.getMessage()), ()
         if record.exc_info:

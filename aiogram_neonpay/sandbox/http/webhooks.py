@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import LostReply
@@ -179,7 +180,7 @@ async def _reply_values(response: aiohttp.ClientResponse) -> dict[str, Any]:
     if response.content_type == "multipart/form-data":  # the form aiogram answers in
         try:
             return await _reply_parts(response)
-        except (ValueError, AssertionError):  # no such form after all
+        except (ValueError, AssertionError, HttpProcessingError):  # no such form after all
             return {}
     content = bytearray()
     async for chunk in response.content.iter_any():

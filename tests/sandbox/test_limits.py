@@ -44,7 +44,6 @@ ENDLESS: list[tuple[str, bytes, bytes]] = [
     (JSON, b'{"text": "', b"x" * 65536),
     (FORM, b"text=", b"x" * 65536),
     (MULTIPART, b'--b\r\nContent-Disposition: form-data; name="t"\r\n\r\n', b"x" * 65536),
-    (MULTIPART, b'--b\r\nContent-Disposition: form-data; name="t"; filename="f"\r\n\r\n', b"x" * 65536),
     (MULTIPART, b"", b'--b\r\nContent-Disposition: form-data; name="t"\r\nX-Y: ' + b"y" * 8000 + b"\r\n\r\n\r\n"),
     (MULTIPART, b"--b\r\n", b"X-Y: " + b"y" * 4000 + b"\r\n"),
     (MULTIPART, b"", b"no boundary at all\r\n" * 1000),
@@ -257,6 +256,7 @@ async def test_there_are_so_many_streams_and_no_more(stand: Stand, monkeypatch: 
     ("method", "path", "body"),
     [
         ("POST", "/users/%C2%B2/send", b'{"text": "x"}'),
+        ("POST", "/users/%C2%B2/contact", b"{}"),
         ("POST", f"/users/{'9' * 5000}/send", b'{"text": "x"}'),
         ("POST", "/users/1000001/send", b'{"text": "\\ud800"}'),
         ("POST", "/users", b'{"name": "\\udfff"}'),

@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import LostReply
+from aiogram_neonpay.sandbox.http.multipart import TooLarge, read_parts
 from aiogram_neonpay.sandbox.parameters import decode
 from aiogram_neonpay.sandbox.rules import WEBHOOK_GONE_SECONDS, WEBHOOK_RETRY_AFTER_LIMIT
 from aiogram_neonpay.sandbox.updates import QueuedUpdate
@@ -179,8 +180,9 @@ class WebhookPusher:
 async def _reply_values(response: aiohttp.ClientResponse) -> dict[str, Any]:
     if response.content_type == "multipart/form-data":  # the form aiogram answers in
         try:
-            return await _reply_parts(response)
-        except (ValueError, AssertionError, HttpProcessingError):  # no such form after all
+            reader = aiohttp.MultipartReader(response.headers, response.content)
+            return await read_parts(reader, response.content, _REPLY_BYTES)
+        except (TooLarge, ValueError, AssertionError, HttpProcessingError):  # no such form after all
             return {}
     content = bytearray()
     async for chunk in response.content.iter_any():
@@ -192,14 +194,3 @@ async def _reply_values(response: aiohttp.ClientResponse) -> dict[str, Any]:
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
-
-
-async def _reply_parts(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    reader = aiohttp.MultipartReader.from_response(response)
-    while (part := await reader.next()) is not None:
-        if response.content.total_bytes > _REPLY_BYTES:
-            return {}
-        if isinstance(part, aiohttp.BodyPartReader) and part.name and part.filename is None:
-            values[part.name] = await part.text()
-    return values

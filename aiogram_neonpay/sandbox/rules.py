@@ -56,6 +56,7 @@ MESSAGE_RETENTION: Final = 86_400
 PRE_CHECKOUT_RETENTION: Final = 150
 CALLBACK_RETENTION: Final = 150
 INLINE_RETENTION: Final = 30
+CHOSEN_RETENTION: Final = 600
 OTHER_RETENTION: Final = 86_400
 #: Updates that may wait for one bot; more are dropped (TQueue.cpp).
 QUEUE_LENGTH: Final = 100_000

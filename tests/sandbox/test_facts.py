@@ -277,3 +277,18 @@ async def test_a_decline_leaves_nothing_for_the_bot_to_see(stand: Stand) -> None
     await stand.invoice()
     assert (await declined(stand, stand.alice.pay(), "Not today")).error == "Not today"
     assert stand.sandbox.pending_updates() == 0 and stand.sandbox.transactions() == []
+
+
+@pytest.mark.asyncio
+async def test_what_was_chosen_in_inline_mode_is_kept_ten_minutes(stand: Stand) -> None:
+    article = {"type": "article", "id": "1", "title": "T", "input_message_content": {"message_text": "hi"}}
+    asking = asyncio.ensure_future(stand.alice.inline("x"))
+    query = (await stand.update("inline_query")).inline_query
+    assert query is not None
+    await call(stand.server.url, stand.token, "answerInlineQuery", inline_query_id=query.id, results=[article])
+    await asking
+    for seconds, kept in ((599, 1), (600, 0)):
+        await stand.alice.send_inline("1")
+        stand.sandbox.clock.advance(seconds=seconds)
+        updates = await stand.updates(timeout=0)
+        assert len([update for update in updates if update.chosen_inline_result]) == kept

@@ -12,7 +12,7 @@ from aiogram_neonpay.sandbox.methods.messages import text_fields
 from aiogram_neonpay.sandbox.methods.stars import invoice_json
 from aiogram_neonpay.sandbox.models import Chat, InlineQuery, Invoice, Json, Message, Person
 from aiogram_neonpay.sandbox.parameters import Parameters
-from aiogram_neonpay.sandbox.rules import INLINE_RESULTS, INLINE_RETENTION, Rules
+from aiogram_neonpay.sandbox.rules import CHOSEN_RETENTION, INLINE_RESULTS, INLINE_RETENTION, Rules
 from aiogram_neonpay.sandbox.world import World
 
 
@@ -93,6 +93,6 @@ def send_result(world: World, person: Person, chat: Chat, query: InlineQuery, re
     chosen: Json = {"result_id": result_id, "from": person.as_user(), "query": query.text}
     if "reply_markup" in fields:
         chosen["inline_message_id"] = message.inline_message_id
-    world.update(bot, "chosen_inline_result", chosen, lane=f"inline:{person.id}")
+    world.update(bot, "chosen_inline_result", chosen, lane=f"chosen:{person.id}", lifetime=CHOSEN_RETENTION)
     world.announce(message)
     return message

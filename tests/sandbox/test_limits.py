@@ -257,6 +257,7 @@ async def test_there_are_so_many_streams_and_no_more(stand: Stand, monkeypatch: 
     [
         ("POST", "/users/%C2%B2/send", b'{"text": "x"}'),
         ("POST", "/users/%C2%B2/contact", b"{}"),
+        ("GET", "/users/%C2%B2/subscriptions", b""),
         ("POST", f"/users/{'9' * 5000}/send", b'{"text": "x"}'),
         ("POST", "/users/1000001/send", b'{"text": "\\ud800"}'),
         ("POST", "/users", b'{"name": "\\udfff"}'),

@@ -6,6 +6,7 @@ import itertools
 from collections import deque
 from dataclasses import dataclass, field
 
+from aiogram_neonpay.sandbox.callrecord import CallRecord
 from aiogram_neonpay.sandbox.clock import Clock
 from aiogram_neonpay.sandbox.errors import SandboxError, refuse
 from aiogram_neonpay.sandbox.faults.book import FaultBook
@@ -14,7 +15,6 @@ from aiogram_neonpay.sandbox.ids import IdSource, bot_token
 from aiogram_neonpay.sandbox.models import (
     Affiliate,
     BotProfile,
-    Call,
     CallbackQuery,
     Charge,
     Chat,
@@ -26,13 +26,11 @@ from aiogram_neonpay.sandbox.models import (
     Person,
 )
 from aiogram_neonpay.sandbox.polling import LongPoll
-from aiogram_neonpay.sandbox.rules import MESSAGE_RETENTION, OTHER_RETENTION, Rules
+from aiogram_neonpay.sandbox.rules import MESSAGE_RETENTION, MESSAGES_KEPT, OTHER_RETENTION, Rules
 from aiogram_neonpay.sandbox.signals import Feed, Signal
 from aiogram_neonpay.sandbox.transit import Arrival, Parcel, Transit
 from aiogram_neonpay.sandbox.updates import QueuedUpdate, UpdateQueue
 
-#: How many recorded calls are kept; the oldest are forgotten first.
-CALLS_KEPT = 10_000
 #: How many updates the inspector can look back on.
 UPDATES_SHOWN = 300
 
@@ -95,9 +93,7 @@ class World:
         self.charges: dict[str, Charge] = {}
         self.callbacks: dict[str, CallbackQuery] = {}
         self.inline_queries: dict[str, InlineQuery] = {}
-        self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
-        #: How many calls have been recorded, those forgotten included.
-        self.calls_made = 0
+        self.calls = CallRecord()
         self.updates_shown: deque[Json] = deque(maxlen=UPDATES_SHOWN)
         self.feed = Feed()
         #: Rings when something that people or pages can see has changed.
@@ -209,6 +205,8 @@ class World:
         }
         message = Message(chat, message_id, self.last_order, body, bot_id=bot_id)
         chat.messages[message_id] = message
+        while len(chat.messages) > MESSAGES_KEPT:
+            del chat.messages[next(iter(chat.messages))]
         chat.action = None
         return message
 

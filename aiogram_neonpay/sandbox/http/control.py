@@ -73,7 +73,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import math
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -83,11 +82,23 @@ from aiogram_neonpay.sandbox import people
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.http import views
+from aiogram_neonpay.sandbox.http.connections import in_time
 from aiogram_neonpay.sandbox.http.control_bots import bot_routes
 from aiogram_neonpay.sandbox.http.control_faults import fault_routes
 from aiogram_neonpay.sandbox.http.control_sharing import sharing_routes
 from aiogram_neonpay.sandbox.http.control_subscriptions import subscription_routes
-from aiogram_neonpay.sandbox.http.fields import Handler, Route, body_of, number, only, optional_id, text, truth, whole
+from aiogram_neonpay.sandbox.http.fields import (
+    Handler,
+    Route,
+    body_of,
+    counted,
+    number,
+    only,
+    optional_id,
+    text,
+    truth,
+    whole,
+)
 from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.methods import shown_call
 from aiogram_neonpay.sandbox.models import Chat, Invoice, Json, Message, Receipt
@@ -100,6 +111,10 @@ TAP_SECONDS = 10.0
 #: Silence after which a stream sends a comment, so that both sides notice a dead connection.
 _HEARTBEAT_SECONDS = 15.0
 _LOG_LENGTH = 150
+#: How many streams of events there may be at once; a page has one.
+STREAMS = 100
+#: How far one request may move the clock, in seconds.
+_FURTHEST = 100 * 366 * 86_400
 
 
 def add_control_api(app: web.Application, sandbox: Sandbox, listening: Listening) -> None:
@@ -139,6 +154,8 @@ def _explained(handler: Handler) -> Handler:
             return await handler(request)
         except SandboxError as error:
             return web.json_response({"error": str(error)}, status=400)
+        except web.HTTPRequestEntityTooLarge:
+            return web.json_response({"error": f"a body holds at most {request.client_max_size} bytes"}, status=413)
 
     return run
 
@@ -269,8 +286,10 @@ class _Control:
 
     async def clock(self, request: web.Request) -> web.Response:
         seconds = number(await body_of(request), "seconds", 0)
-        if not 0 <= seconds < math.inf:
-            raise SandboxError("the clock cannot go back, nor to the end of time")
+        if not 0 <= seconds <= _FURTHEST:
+            raise SandboxError(
+                f"the clock cannot go back, nor further than {_FURTHEST} seconds at once, but {seconds:g}"
+            )
         self._sandbox.clock.advance(seconds=seconds)
         self._world.feed.publish("clock", now=self._world.clock.now())
         return web.json_response({"now": self._world.clock.now()})
@@ -281,27 +300,30 @@ class _Control:
         return web.json_response({"calls": [shown_call(call) for call in calls], "updates": updates})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
+        if self._world.feed.listeners >= STREAMS:
+            return web.json_response({"error": f"there are {STREAMS} streams of events already"}, status=503)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         # A page that is closed, reloaded or on a lost connection ends its stream at whatever moment it likes.
         with suppress(ConnectionResetError), self._world.feed.subscribe() as queue:
-            await response.write(b"retry: 1000\n\n")
+            line = b"retry: 1000\n\n"
             while True:
+                with in_time(request):
+                    await response.write(line)
                 try:
                     event = await asyncio.wait_for(queue.get(), _HEARTBEAT_SECONDS)
                 except asyncio.TimeoutError:
-                    await response.write(b": still here\n\n")
+                    line = b": still here\n\n"
                     continue
                 if event is None:
                     break
-                await response.write(f"data: {json.dumps(event)}\n\n".encode())
+                line = f"data: {json.dumps(event)}\n\n".encode()
         return response
 
     # --- reading requests ---
 
     def _user(self, request: web.Request) -> SandboxUser:
-        written = request.match_info["id"]
-        return self._sandbox.user(int(written) if written.isdigit() else 0)
+        return self._sandbox.user(counted(request.match_info["id"]) or 0)
 
     def _chat(self, user: SandboxUser, values: Json) -> Chat:
         chat_id = optional_id(values, "chat_id")

@@ -31,6 +31,7 @@ from aiogram_neonpay.sandbox.runner import (
     run_sandbox,
     serve_dispatcher,
 )
+from aiogram_neonpay.sandbox.session import LocalSession, SandboxSession
 from aiogram_neonpay.sandbox.users import SandboxGroup, SandboxUser
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Fault",
     "Faults",
     "LedgerRow",
+    "LocalSession",
     "LostReply",
     "PastSale",
     "PersonRow",
@@ -56,6 +58,7 @@ __all__ = [
     "SandboxError",
     "SandboxGroup",
     "SandboxServer",
+    "SandboxSession",
     "SandboxUser",
     "UpdateFault",
     "run_sandbox",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aiogram_neonpay.sandbox import ledger, people
@@ -119,7 +120,7 @@ class SandboxUser:
         def reply() -> tuple[Chat, str] | None:
             return find_reply_button(chats, button) if message is None else None
 
-        await self._world.changed.until(lambda: (inline() or reply()) is not None, timeout)
+        await self._wait(lambda: (inline() or reply()) is not None, timeout)
         acted, self._acted = self._acted, self._world.last_order
         found = inline()
         if found is not None:
@@ -166,7 +167,7 @@ class SandboxUser:
     async def inline(self, text: str = "", *, bot: str | int | None = None, timeout: float = PATIENCE) -> list[Json]:
         """Type an inline query and return the results the bot offers."""
         query = people.ask_inline(self._world, self._person, self._bot(bot), text)
-        await self._world.changed.until(lambda: query.results is not None, timeout)
+        await self._wait(lambda: query.results is not None, timeout)
         return list(query.results or [])
 
     async def send_inline(
@@ -203,6 +204,10 @@ class SandboxUser:
             raise SandboxError(f"a top-up is at least 1 Star, not {stars}")
         ledger.top_up(self._world, self._person, stars)
 
+    async def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until what this person waits for is there; at most ``timeout`` real seconds."""
+        return await self._world.changed.until(condition, timeout)
+
     # --- finding things ---
 
     def _bot(self, bot: str | int | None) -> BotAccount:
@@ -224,7 +229,7 @@ class SandboxUser:
         chats = self._chats(chat)
         older = newest_invoice(chats)
         patience = timeout if older is None else min(SECOND_LOOK, timeout)
-        await self._world.changed.until(lambda: newest_invoice(chats, self._acted) is not None, patience)
+        await self._wait(lambda: newest_invoice(chats, self._acted) is not None, patience)
         found = newest_invoice(chats, self._acted) or newest_invoice(chats)
         if found is None:
             raise SandboxError(f"{self.name} sees no invoice{self._last_words(chats)}")
@@ -242,7 +247,7 @@ class SandboxUser:
             links = [invoice for invoice in self._world.links.values() if invoice.payload == payload]
             return (links[-1], None) if links else None
 
-        await self._world.changed.until(lambda: find() is not None, timeout)
+        await self._wait(lambda: find() is not None, timeout)
         found = find()
         if found is None:
             raise SandboxError(f"{self.name} sees no invoice with the payload {payload!r}, and no link has it")
@@ -274,7 +279,7 @@ class SandboxUser:
             raise SandboxError(f"the button {button['text']!r} pays: use pay()")
         if button.get("callback_data"):
             query = people.tap(self._world, self._person, message, button["callback_data"])
-            await self._world.changed.until(lambda: query.answered, timeout)
+            await self._wait(lambda: query.answered, timeout)
             return query.text
         followed = people.deep_link(self._world, button.get("url", ""))
         if followed is not None:

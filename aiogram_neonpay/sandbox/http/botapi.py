@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -10,9 +9,8 @@ from aiohttp import web
 from aiohttp.multipart import BodyPartReader, MultipartReader
 
 from aiogram_neonpay.sandbox.core import Sandbox
-from aiogram_neonpay.sandbox.errors import LostReply
 from aiogram_neonpay.sandbox.http.listening import Listening
-from aiogram_neonpay.sandbox.methods import Reply
+from aiogram_neonpay.sandbox.line import Line
 from aiogram_neonpay.sandbox.models import Json
 
 #: The largest request body, in bytes. Telegram takes 50 MB files; the sandbox keeps no files yet.
@@ -22,19 +20,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 def add_bot_api(app: web.Application, sandbox: Sandbox, listening: Listening) -> None:
     """Serve ``/bot<token>/<method>`` and the test environment's ``/bot<token>/test/<method>``."""
-    running: set[asyncio.Task[Reply | None]] = set()
-
-    async def answer(token: str, method: str, values: Json) -> Reply | None:
-        try:
-            return await sandbox.call(token, method, values)
-        except LostReply:
-            return None
-
-    async def answer_whoever_listens(token: str, method: str, values: Json) -> Reply | None:
-        task = asyncio.ensure_future(answer(token, method, values))
-        running.add(task)
-        task.add_done_callback(running.discard)
-        return await asyncio.shield(task)
+    line = Line(sandbox)
 
     async def handle(request: web.Request) -> web.Response:
         try:
@@ -44,11 +30,8 @@ def add_bot_api(app: web.Application, sandbox: Sandbox, listening: Listening) ->
         except web.HTTPRequestEntityTooLarge:
             return _refusal(413, "Request Entity Too Large")
         token, method = request.match_info["token"], request.match_info["method"]
-        # Handlers end when their client is gone. That is right for a long poll, which waits for nobody then;
-        # any other call has been made, and has its effect.
-        run = answer if method.lower() == "getupdates" else answer_whoever_listens
         with listening.heard(token, method):
-            reply = await run(token, method, values)
+            reply = await line.call(token, method, values)
         if reply is None:
             if request.transport is not None:
                 request.transport.close()

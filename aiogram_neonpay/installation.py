@@ -198,7 +198,7 @@ class Installation:
             self._check_named_stages(dispatcher)
         engine = self.shop.engine
         await engine.probe()
-        if not engine.durable:
+        if not engine.durable and self.shop.timing.passes:
             logger.warning(
                 "payments are kept in memory: a restart forgets which were delivered, and other processes do not see "
                 'them. Give the dispatcher a durable storage: Dispatcher(storage=SQLiteStorage("bot.db")) needs no '

@@ -60,10 +60,14 @@ class BackOffice(PaymentRouter):
         records = await self._shop.charges.history(self._acting(bot).id, user_id, limit=limit, offset=offset)
         return [await self._shop.payment(record, _reference(record)) for record in records]
 
-    async def stuck_payments(self, *, limit: int = 100, bot: Bot | None = None) -> list[PaymentResult]:
-        """Return payments that wait for a person, oldest first: unmatched ones, and deliveries that cannot go on."""
-        _check_page(limit, 0)
-        records = await self._shop.charges.waiting(self._acting(bot).id, limit=limit)
+    async def stuck_payments(self, *, limit: int = 100, offset: int = 0, bot: Bot | None = None) -> list[PaymentResult]:
+        """Return payments that wait for a person, oldest first: unmatched ones, and deliveries that cannot go on.
+
+        :param limit: 1-100 payments of the page.
+        :param offset: how many older ones to skip.
+        """
+        _check_page(limit, offset)
+        records = await self._shop.charges.waiting(self._acting(bot).id, limit=limit, offset=offset)
         return [await self._shop.payment(record, _reference(record)) for record in records]
 
     async def refund(

@@ -315,7 +315,11 @@ class Cashier:
         text = declined.text or usual
         await checkout.decline(text, usual)
         logger.info(
-            "a checkout of %s was declined: %s", token.stage_id if token else "an unknown stage", declined.reason
+            "bot %s: a checkout of %s by user %s was declined: %s",
+            checkout.bot.id,
+            token.stage_id if token else "an unknown stage",
+            query.from_user.id,
+            declined.reason,
         )
         event = CheckoutDeclined(
             bot=checkout.bot,

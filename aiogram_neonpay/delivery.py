@@ -41,7 +41,7 @@ from aiogram_neonpay.ledger.charges import (
 from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
-from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, offer_of, payment_of, user_of
+from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, in_log, offer_of, payment_of, user_of
 from aiogram_neonpay.redaction import redacted
 from aiogram_neonpay.refunds import delivering
 from aiogram_neonpay.retries import Retries
@@ -191,7 +191,9 @@ class Delivery:
             self._worker.wake(bot, reference, delay)
         else:
             await charges.settle(claim, refund=ANNOUNCED, trouble="refund_unheard", error=_name(error))
-            logger.error("payment %s is stuck: its refund is done, but no handler took the news", reference)
+            logger.error(
+                "%s is stuck: its refund is done, but no handler took the news", in_log(bot, reference, claim.body)
+            )
             self._tell_stuck(bot, claim, "refund_unheard")
         raise error
 
@@ -289,11 +291,8 @@ class Delivery:
 
         def tell() -> None:
             logger.error(
-                "payment %s of %s Stars by user %s is unmatched (%s). redeliver(%r), once what hears it is there, or "
-                "refund(%r) ends it",
-                reference,
-                claim.body["amount"],
-                claim.body["user"],
+                "%s is unmatched (%s). redeliver(%r), once what hears it is there, or refund(%r) ends it",
+                in_log(bot, reference, claim.body),
                 reason,
                 reference,
                 reference,
@@ -310,11 +309,8 @@ class Delivery:
 
         def tell() -> None:
             logger.error(
-                "payment %s of %s Stars by user %s is stuck after attempt %s (%s): %s. "
-                "redeliver(%r) or refund(%r) ends it",
-                claim.key.name,
-                claim.body["amount"],
-                claim.body["user"],
+                "%s is stuck after attempt %s (%s): %s. redeliver(%r) or refund(%r) ends it",
+                in_log(bot, claim.key.name, claim.body),
                 claim.body["attempts"],
                 reason,
                 error,
@@ -355,7 +351,11 @@ class Delivery:
         if next_step(claim.body) != DELIVER:
             delay = 0.0
         logger.warning(
-            "payment %s: attempt %s failed (%s); the next one is in %.0f s", reference, attempts, _name(error), delay
+            "%s: attempt %s failed (%s); the next one is in %.0f s",
+            in_log(bot, reference, body),
+            attempts,
+            _name(error),
+            delay,
         )
         self._worker.wake(bot, reference, delay)
 

@@ -11,6 +11,7 @@ from aiogram import Bot
 
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.ledger.charges import Claim, reference_of
+from aiogram_neonpay.records import in_log
 from aiogram_neonpay.retries import endless_pause
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.worker import Worker
@@ -39,10 +40,8 @@ class Outages:
         """Record a payment as soon as the storage answers, for a worker to deliver; reconciliation is the last net."""
         reference = reference_of(facts["charge"], facts["user"])
         logger.error(
-            "payment %s of %s Stars by user %s cannot be recorded (%s: %s): no handler runs, recording is tried again",
-            reference,
-            facts["amount"],
-            facts["user"],
+            "%s cannot be recorded (%s: %s): no handler runs, recording is tried again",
+            in_log(bot, reference, facts),
             type(error).__name__,
             error,
         )

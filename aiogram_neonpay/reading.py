@@ -13,7 +13,7 @@ from aiogram.types import StarTransaction, TransactionPartnerUser
 from aiogram_neonpay.findings import SHOWN, Finding, Kind, ReconcileReport
 from aiogram_neonpay.ledger.charges import is_refunded, reference_of
 from aiogram_neonpay.payload import InvoiceToken
-from aiogram_neonpay.records import facts_of_row
+from aiogram_neonpay.records import facts_of_row, in_log
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.transactions import PAGE, key_of, moment_of, pages_since, rows_at
 
@@ -156,12 +156,7 @@ class Reading:
         name = next(iter(self._buffer))
         facts = self._buffer.pop(name)
         if not self._dry_run and await self._shop.charges.note(self._bot.id, {**facts, "recovered": True}):
-            logger.warning(
-                "payment %s of %s Stars by user %s was in Telegram's ledger only: it is recovered",
-                name,
-                facts["amount"],
-                facts["user"],
-            )
+            logger.warning("%s was in Telegram's ledger only: it is recovered", in_log(self._bot, name, facts))
             self._make_due(name)
 
     def _make_due(self, name: str) -> None:

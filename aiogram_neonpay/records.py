@@ -6,6 +6,7 @@ from copy import deepcopy
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
+from aiogram import Bot
 from aiogram.types import (
     Chat,
     Message,
@@ -28,6 +29,7 @@ __all__ = [
     "facts_of",
     "facts_of_row",
     "foreign_payment",
+    "in_log",
     "offer_of",
     "paid_message",
     "payment_of",
@@ -51,6 +53,11 @@ def user_of(record: dict[str, Any]) -> User:
     """Return the buyer of a recorded charge; their names are kept until it is delivered."""
     person: dict[str, Any] = (record.get("carrier") or {}).get("from") or {"first_name": ""}
     return User(id=record["user"], is_bot=False, **person)
+
+
+def in_log(bot: Bot, reference: str, record: dict[str, Any]) -> str:
+    """Name a charge for the person who reads the log."""
+    return f"bot {bot.id}: payment {reference} of {record['amount']} Stars by user {record['user']}"
 
 
 def facts_of(

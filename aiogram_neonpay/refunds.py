@@ -35,7 +35,7 @@ from aiogram_neonpay.ledger.charges import (
 )
 from aiogram_neonpay.models import PaymentResult, PaymentStatus
 from aiogram_neonpay.news import News
-from aiogram_neonpay.records import payment_of, refunded_message, user_of
+from aiogram_neonpay.records import in_log, payment_of, refunded_message, user_of
 from aiogram_neonpay.retries import endless_pause
 from aiogram_neonpay.shop import Shop
 
@@ -211,9 +211,8 @@ class Refunds:
     def _tell_refused(self, bot: Bot, claim: Claim) -> None:
         body = claim.body
         logger.error(
-            "payment %s of %s Stars is stuck: Telegram refuses its refund (%s)",
-            claim.key.name,
-            body["amount"],
+            "%s is stuck: Telegram refuses its refund (%s)",
+            in_log(bot, claim.key.name, body),
             body.get("error"),
         )
         stage = self._shop.catalog.known(body.get("stage"))

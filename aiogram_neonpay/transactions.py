@@ -7,9 +7,13 @@ may drop old rows, and show others late. So reading begins at a date, found by b
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from aiogram import Bot
+from aiogram.exceptions import ClientDecodeError
+from aiogram.methods import TelegramMethod
 from aiogram.types import StarTransaction
+from pydantic import ValidationError
 
 __all__ = ["PAGE", "key_of", "moment_of", "pages_since", "rows_at"]
 
@@ -79,4 +83,28 @@ async def _is_older(bot: Bot, offset: int, start: float) -> bool:
 
 async def rows_at(bot: Bot, offset: int, limit: int) -> list[StarTransaction]:
     """Return up to ``limit`` rows (1-100) from an offset on."""
-    return (await bot.get_star_transactions(offset=offset, limit=limit)).transactions
+    try:
+        return (await bot.get_star_transactions(offset=offset, limit=limit)).transactions
+    except ClientDecodeError:
+        # One row of a kind that this aiogram does not know would hide the hundred that it is among.
+        answer = await bot(_Undecoded(offset=offset, limit=limit))
+        return [_row(item, bot) for item in answer["transactions"]]
+
+
+class _Undecoded(TelegramMethod[dict[str, Any]]):
+    """``getStarTransactions`` whose rows are read one by one."""
+
+    __returning__ = dict[str, Any]
+    __api_method__ = "getStarTransactions"
+
+    offset: int
+    limit: int
+
+
+def _row(item: dict[str, Any], bot: Bot) -> StarTransaction:
+    try:
+        return StarTransaction.model_validate(item, context={"bot": bot})
+    except ValidationError:
+        # Telegram itself shows as `other` whom it has no name for (Bot API, TransactionPartnerOther).
+        sides = {side: {"type": "other"} for side in ("source", "receiver") if item.get(side)}
+        return StarTransaction.model_validate({**item, **sides}, context={"bot": bot})

@@ -14,7 +14,7 @@ from aiogram import Bot
 
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.ledger.charges import DELIVER, Claim
-from aiogram_neonpay.records import paid_message, user_of
+from aiogram_neonpay.records import in_log, paid_message, user_of
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.shop import Shop
 
@@ -176,10 +176,10 @@ class Worker:
             await self._shop.charges.give_back(claim, attempts=claim.body["attempts"] - 1)
             return
         body = claim.body
-        logger.info("payment %s: attempt %s", name, body["attempts"])
+        logger.info("%s: attempt %s", in_log(bot, name, body), body["attempts"])
         try:
             await self._feed.event(dispatcher, bot, user_of(body), body["at"], {CLAIM: claim}, **paid_message(body))
         except Exception:
             # The delivery has written it down and set the time of the next attempt; aiogram logs what its own updates
             # raise, and this is ours.
-            logger.exception("payment %s: attempt %s raised", name, body["attempts"])
+            logger.exception("%s: attempt %s raised", in_log(bot, name, body), body["attempts"])

@@ -344,10 +344,10 @@ class Charges:
         names = await self._engine.history(bot_id, user_id, limit=limit, offset=offset)
         return [body for body in await self.read(bot_id, names) if body is not None]
 
-    async def waiting(self, bot_id: int, *, limit: int) -> list[dict[str, Any]]:
+    async def waiting(self, bot_id: int, *, limit: int, offset: int = 0) -> list[dict[str, Any]]:
         """Return records that wait for a person, oldest first."""
-        names = await self._engine.waiting(bot_id, limit=limit)
-        return [body for body in await self.read(bot_id, names) if body is not None]
+        names = await self._engine.waiting(bot_id, limit=offset + limit)
+        return [body for body in await self.read(bot_id, names[offset:]) if body is not None]
 
     def due(self, bot_id: int, *, limit: int) -> Awaitable[list[str]]:
         """Return references of charges whose next step may be done."""

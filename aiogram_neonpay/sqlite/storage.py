@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLiteStorage"]
 
+LONGEST_WAIT = 3600
+"""Seconds at most to wait for other processes."""
 NOT_A_DICT: type[Exception] = getattr(exceptions, "DataNotDictLikeError", TypeError)
 """What aiogram's own storages raise for data that is no dictionary; before aiogram 3.21 they had no name for it."""
 
@@ -43,10 +45,10 @@ class SQLiteStorage(BaseStorage):
 
     :param path: the file; made when it is missing, in a directory that exists. Beside it SQLite makes two more, which
         end in ``-wal`` and ``-shm`` and belong to it.
-    :param timeout: seconds to wait for other processes that change the file.
+    :param timeout: seconds to wait for other processes that change the file, up to an hour.
     :param json_loads: reads FSM data (payments are always plain JSON).
     :param json_dumps: writes FSM data.
-    :raises ConfigurationError: when the path does not name a file.
+    :raises ConfigurationError: when the path does not name a file, or the timeout is no such number.
     """
 
     def __init__(
@@ -57,11 +59,15 @@ class SQLiteStorage(BaseStorage):
         json_loads: Callable[..., Any] = json.loads,
         json_dumps: Callable[..., str] = json.dumps,
     ) -> None:
-        name = os.fspath(path)
+        name = os.fspath(path) if isinstance(path, str | os.PathLike) else path
         if not isinstance(name, str) or not name or name.startswith((":memory:", "file:")) or "://" in name:
             raise ConfigurationError(
                 f'SQLiteStorage({name!r}): name a file, such as SQLiteStorage("bot.db"); '
                 "to keep nothing, use aiogram's MemoryStorage()"
+            )
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 <= timeout <= LONGEST_WAIT:
+            raise ConfigurationError(
+                f"SQLiteStorage(timeout={timeout!r}): it must be a number of seconds from 0 to {LONGEST_WAIT}"
             )
         self.database = Database(os.path.abspath(name), timeout)
         self.json_loads = json_loads

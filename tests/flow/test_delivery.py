@@ -28,6 +28,7 @@ from aiogram_neonpay import (
     PaymentStatus,
     PaymentUnmatched,
     RejectPayment,
+    ValidationError,
     neonpay_router,
 )
 from tests.telegram import ALICE, BOB, RecordingBot, charge_of, paid, pre_checkout, text
@@ -490,6 +491,19 @@ async def test_a_payment_that_nobody_hears_is_unmatched_and_listed(
     assert (waiting.transaction_id, waiting.status) == (charge_of(update), PaymentStatus.FAILED)
     await pay.refund(charge_of(update))
     assert await pay.stuck_payments() == []
+
+
+async def test_payments_that_wait_for_a_person_come_by_pages(bot: RecordingBot, pay: NeonPay, dp: Dispatcher) -> None:
+    charges = {charge_of(await buy(bot, dp, pay)) for _ in range(3)}
+
+    async def page(limit: int, offset: int) -> list[str | None]:
+        return [payment.transaction_id for payment in await pay.stuck_payments(limit=limit, offset=offset)]
+
+    listed = await page(100, 0)
+    assert len(listed) == 3 and set(listed) == charges
+    assert [await page(2, 0), await page(2, 2), await page(2, 3)] == [listed[:2], listed[2:], []]
+    with pytest.raises(ValidationError, match="offset"):
+        await pay.stuck_payments(offset=-1)
 
 
 async def test_a_payment_with_a_bad_token_is_kept_and_raised_but_delivered_to_nobody(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from aiogram import Bot, Dispatcher
@@ -66,10 +67,16 @@ async def test_the_probe_makes_the_file_and_may_be_repeated(tmp_path: Path) -> N
     assert exists(tmp_path / "bot.db")
 
 
-@pytest.mark.parametrize("path", ["", ":memory:", "file:bot.db?mode=ro", "sqlite:///bot.db"])
-async def test_what_is_not_a_file_name_is_refused_at_once(path: str) -> None:
+@pytest.mark.parametrize("path", ["", ":memory:", "file:bot.db?mode=ro", "sqlite:///bot.db", b"bot.db", None, 7])
+async def test_what_is_not_a_file_name_is_refused_at_once(path: Any) -> None:
     with pytest.raises(ConfigurationError, match=r'name a file, such as SQLiteStorage\("bot\.db"\)'):
         SQLiteStorage(path)
+
+
+@pytest.mark.parametrize("timeout", [-1, 3601, float("nan"), "30", True, None])
+async def test_a_timeout_that_cannot_be_waited_for_is_refused_at_once(timeout: Any) -> None:
+    with pytest.raises(ConfigurationError, match="number of seconds from 0 to 3600"):
+        SQLiteStorage("bot.db", timeout=timeout)
 
 
 async def test_a_missing_directory_is_named(tmp_path: Path) -> None:

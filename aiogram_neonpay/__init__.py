@@ -4,21 +4,24 @@ Include the router that :func:`neonpay_router` returns, and the dispatcher sends
 delivers payments.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import importlib
+import typing
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from aiogram_neonpay.public import *  # noqa: F403
+    from aiogram_neonpay.testing import make_event as make_event
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> typing.Any:
     """Load the public names when one of them is first asked for.
 
     pytest loads the plugin of this package in every project of an environment, and the command line and the sandbox
     need nothing of the engine: none of them is to pay for its import.
     """
+    if name == "make_event":  # brings the sandbox along, so no program gets it unasked
+        return importlib.import_module("aiogram_neonpay.testing").make_event
     if name == "__all__" or not name.startswith("_"):
-        public = import_module("aiogram_neonpay.public")
+        public = importlib.import_module("aiogram_neonpay.public")
         globals().update({each: getattr(public, each) for each in (*public.__all__, "__all__")})
         if name in globals():
             return globals()[name]

@@ -45,6 +45,7 @@ LAYERS = {
         "worker",
     ],
     "wiring": ["backoffice", "core", "factory", "installation", "public", ""],
+    "stand-in": ["sandbox"],
     "doors": ["cli", "pytest_plugin", "testing", "__main__"],
 }
 # Stands in for Telegram: it must not know how the package thinks Telegram works.

@@ -73,6 +73,12 @@ def test_each_kind_stands_where_it_would() -> None:
     assert make_event(CheckoutDeclined, user=buyer).user is buyer
 
 
+def test_it_is_at_hand_beside_the_events() -> None:
+    from aiogram_neonpay import make_event as the_same
+
+    assert the_same is make_event
+
+
 def test_wrong_words_are_refused_by_name() -> None:
     with pytest.raises(ValidationError, match=r"amuont: is no field of PaymentCompleted \(did you mean 'amount'\?\)"):
         make_event(PaymentCompleted, amuont=5)

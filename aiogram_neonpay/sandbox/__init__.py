@@ -20,9 +20,11 @@ from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import ArgumentError, LostReply, SandboxError
 from aiogram_neonpay.sandbox.faults.orders import Faults
 from aiogram_neonpay.sandbox.faults.rules import CallFault, Fault, UpdateFault
+from aiogram_neonpay.sandbox.files import Upload
 from aiogram_neonpay.sandbox.http.server import SandboxServer
 from aiogram_neonpay.sandbox.methods import Reply
 from aiogram_neonpay.sandbox.models import Call, ChatMessage, LedgerRow, PersonRow, Receipt
+from aiogram_neonpay.sandbox.presence import SandboxGroup
 from aiogram_neonpay.sandbox.rules import Rules
 from aiogram_neonpay.sandbox.runner import (
     DEMO_USERS,
@@ -32,7 +34,7 @@ from aiogram_neonpay.sandbox.runner import (
     serve_dispatcher,
 )
 from aiogram_neonpay.sandbox.session import LocalSession, SandboxSession
-from aiogram_neonpay.sandbox.users import SandboxGroup, SandboxUser
+from aiogram_neonpay.sandbox.users import SandboxUser
 
 __all__ = [
     "DEMO_USERS",
@@ -61,6 +63,7 @@ __all__ = [
     "SandboxSession",
     "SandboxUser",
     "UpdateFault",
+    "Upload",
     "run_sandbox",
     "serve_dispatcher",
 ]

@@ -12,8 +12,9 @@ from aiogram.client.default import DefaultBotProperties
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.http.server import SandboxServer
+from aiogram_neonpay.sandbox.presence import SandboxGroup
 from aiogram_neonpay.sandbox.session import LocalSession
-from aiogram_neonpay.sandbox.users import SandboxGroup, SandboxUser
+from aiogram_neonpay.sandbox.users import SandboxUser
 
 #: How long the dispatcher may take to ask for its first updates, in seconds.
 _START_SECONDS = 60.0

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from aiogram_neonpay.sandbox import ChatMessage, Receipt, Sandbox, SandboxGroup, SandboxUser
 from aiogram_neonpay.sandbox.models import Chat
-from aiogram_neonpay.sandbox.users import PATIENCE
+from aiogram_neonpay.sandbox.presence import PATIENCE
 
 __all__ = ["BotUser"]
 

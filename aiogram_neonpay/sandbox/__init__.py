@@ -23,7 +23,7 @@ from aiogram_neonpay.sandbox.faults.rules import CallFault, Fault, UpdateFault
 from aiogram_neonpay.sandbox.files import Upload
 from aiogram_neonpay.sandbox.http.server import SandboxServer
 from aiogram_neonpay.sandbox.methods import Reply
-from aiogram_neonpay.sandbox.models import Call, ChatMessage, LedgerRow, PersonRow, Receipt
+from aiogram_neonpay.sandbox.models import Call, ChatMessage, LedgerRow, PersonRow, Receipt, Subscription
 from aiogram_neonpay.sandbox.presence import SandboxGroup
 from aiogram_neonpay.sandbox.rules import Rules
 from aiogram_neonpay.sandbox.runner import (
@@ -62,6 +62,7 @@ __all__ = [
     "SandboxServer",
     "SandboxSession",
     "SandboxUser",
+    "Subscription",
     "UpdateFault",
     "Upload",
     "run_sandbox",

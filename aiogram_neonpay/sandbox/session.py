@@ -6,17 +6,24 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 
 from aiogram import Bot
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.session.base import BaseSession
-from aiogram.exceptions import TelegramNetworkError
+from aiogram.exceptions import TelegramEntityTooLarge, TelegramNetworkError
 from aiogram.methods import TelegramMethod
 from aiogram.methods.base import TelegramType
 from aiogram.types import InputFile
+from aiohttp import ClientResponseError, RequestInfo
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from aiogram_neonpay.sandbox.core import Sandbox
+from aiogram_neonpay.sandbox.errors import SandboxError
+from aiogram_neonpay.sandbox.files import Upload
 from aiogram_neonpay.sandbox.line import Line
+from aiogram_neonpay.sandbox.rules import UPLOAD_BYTES
 
 
 class SandboxSession(BaseSession):
@@ -29,6 +36,7 @@ class SandboxSession(BaseSession):
 
     def __init__(self, sandbox: Sandbox, *, timeout: float = 60.0) -> None:
         super().__init__(timeout=timeout)
+        self._sandbox = sandbox
         self._line = Line(sandbox)
 
     async def close(self) -> None:
@@ -40,6 +48,7 @@ class SandboxSession(BaseSession):
     ) -> TelegramType:
         """Make a call.
 
+        :raises TelegramEntityTooLarge: for a file above 50 MB.
         :raises TelegramNetworkError: when it takes too long, or a fault takes its answer.
         :raises TelegramAPIError: when the sandbox refuses it.
         """
@@ -47,10 +56,13 @@ class SandboxSession(BaseSession):
         given = method.model_dump(warnings=False)
         prepared = {name: self.prepare_value(value, bot=bot, files=files) for name, value in given.items()}
         values = {name: value for name, value in prepared.items() if value}
+        for name, file in files.items():
+            values[name] = upload = await _upload(file, name, bot)
+            if len(upload.content) > UPLOAD_BYTES:
+                raise TelegramEntityTooLarge(method=method, message="Request Entity Too Large")
+        seconds = self.timeout if timeout is None else timeout
         try:
-            reply = await asyncio.wait_for(
-                self._line.call(bot.token, method.__api_method__, values), self.timeout if timeout is None else timeout
-            )
+            reply = await asyncio.wait_for(self._line.call(bot.token, method.__api_method__, values), seconds)
         except asyncio.TimeoutError as error:
             raise TelegramNetworkError(method=method, message="Request timeout error") from error
         if reply is None:
@@ -66,12 +78,18 @@ class SandboxSession(BaseSession):
         chunk_size: int = 65536,
         raise_for_status: bool = True,
     ) -> AsyncGenerator[bytes, None]:
-        """Refuse: the sandbox keeps no files yet.
+        """Give a file of the sandbox in pieces.
 
-        :raises NotImplementedError: always.
+        :raises aiohttp.ClientResponseError: 404 when there is no such file, as over HTTP.
         """
-        raise NotImplementedError("the sandbox keeps no files: there is nothing to download")
-        yield b""
+        _, _, path = urlsplit(url).path.removeprefix("/file/bot").partition("/")
+        try:
+            content = self._sandbox.download(unquote(path.removeprefix("test/")))
+        except SandboxError as error:
+            request = RequestInfo(URL(url).with_path("/"), "GET", CIMultiDictProxy(CIMultiDict()))
+            raise ClientResponseError(request, (), status=404, message="Not Found") from error
+        for start in range(0, len(content), chunk_size):
+            yield content[start : start + chunk_size]
 
 
 class LocalSession(AiohttpSession):
@@ -81,3 +99,8 @@ class LocalSession(AiohttpSession):
         """Close the connections."""
         if self._session is not None and not self._session.closed:
             await self._session.close()
+
+
+async def _upload(file: InputFile, name: str, bot: Bot) -> Upload:
+    content = b"".join([chunk async for chunk in file.read(bot)])
+    return Upload(content, file.filename or name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from aiogram_neonpay.sandbox import ChatMessage, Receipt, Sandbox, SandboxGroup, SandboxUser
@@ -13,7 +14,7 @@ from aiogram_neonpay.sandbox.presence import PATIENCE
 
 __all__ = ["BotUser"]
 
-T = TypeVar("T")
+U = TypeVar("U", bound=type[SandboxUser])
 
 
 class Stage(Protocol):
@@ -35,33 +36,36 @@ class Stage(Protocol):
         """Wait for the end of a payment; where nobody answers its checkout, time passes."""
 
 
+def _between_rests(deed: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(deed)
+    async def settled(self: BotUser, *args: Any, **kwargs: Any) -> Any:
+        await self._stage.settle()
+        done = await deed(self, *args, **kwargs)
+        await self._stage.settle()
+        return done
+
+    return settled
+
+
+def _who_waits(kind: U) -> U:
+    """Let everything that a person does and awaits, and that the class does not do by itself, end in rest."""
+    for name, deed in inspect.getmembers(SandboxUser, inspect.iscoroutinefunction):
+        if not name.startswith("_") and name not in vars(kind):
+            setattr(kind, name, _between_rests(deed))
+    return kind
+
+
+@_who_waits
 class BotUser(SandboxUser):
-    """A person who waits: ``send``, ``tap`` and ``pay`` return when the bot's handlers have."""
+    """A person who waits: whatever of :class:`SandboxUser` is awaited returns when the bot has come to rest.
+
+    What is not awaited, such as ``block()``, is handled by the bot before the next thing that is.
+    """
 
     def __init__(self, stage: Stage, user: SandboxUser) -> None:
         super().__init__(stage.sandbox.world, stage.sandbox.payments, user.id)
         self._stage = stage
         self._looking = 0
-
-    async def send(
-        self, text: str, *, chat: SandboxGroup | int | None = None, bot: str | int | None = None
-    ) -> ChatMessage:
-        """Write a message, and wait until the bot has handled it."""
-        return await self._and_settle(partial(super().send, text, chat=chat, bot=bot))
-
-    async def tap(
-        self,
-        button: str,
-        *,
-        chat: SandboxGroup | int | None = None,
-        message: ChatMessage | None = None,
-        timeout: float = PATIENCE,
-    ) -> str | None:
-        """Tap a button whose text contains ``button`` (in any case), and wait until the bot has handled it.
-
-        Parameters, result and errors are those of :meth:`SandboxUser.tap`.
-        """
-        return await self._and_settle(partial(super().tap, button, chat=chat, message=message, timeout=timeout))
 
     async def pay(
         self,
@@ -86,22 +90,6 @@ class BotUser(SandboxUser):
             await asyncio.gather(paying, return_exceptions=True)
             raise
         return paying.result()
-
-    async def inline(self, text: str = "", *, bot: str | int | None = None, timeout: float = PATIENCE) -> list[Any]:
-        """Type an inline query, wait until the bot has handled it, and return the results it offers."""
-        return await self._and_settle(partial(super().inline, text, bot=bot, timeout=timeout))
-
-    async def send_inline(
-        self, result_id: str, *, chat: SandboxGroup | int | None = None, bot: str | int | None = None
-    ) -> ChatMessage:
-        """Send one result of the last inline query into a chat, and wait until the bot has handled that."""
-        return await self._and_settle(partial(super().send_inline, result_id, chat=chat, bot=bot))
-
-    async def _and_settle(self, deed: Callable[[], Awaitable[T]]) -> T:
-        await self._stage.settle()
-        done = await deed()
-        await self._stage.settle()
-        return done
 
     async def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
         self._looking += 1

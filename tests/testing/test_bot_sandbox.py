@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from aiogram import Bot, Dispatcher
+from aiogram import Bot, Dispatcher, F
 from aiogram.exceptions import TelegramNetworkError, TelegramRetryAfter
 from aiogram.filters import Command
 from aiogram.fsm.storage.memory import SimpleEventIsolation
-from aiogram.types import Message, PreCheckoutQuery
+from aiogram.types import BufferedInputFile, LabeledPrice, Message, PreCheckoutQuery
+from aiohttp import ClientResponseError
 
 from aiogram_neonpay import Checkout, ConfigurationError, PaymentCompleted, RejectPayment, ValidationError
 from aiogram_neonpay.sandbox import Clock, SandboxError
@@ -264,6 +265,55 @@ async def test_a_bot_that_does_not_come_to_rest_is_named(shop: Shop) -> None:
             SandboxError, match=r"not come to rest within 0.1 s: a handler of update \d+ \(message '/menu'\)"
         ):
             await sandbox.user("Alice").send("/menu")
+
+
+async def test_files_go_up_and_come_down_alike(sandbox: BotSandbox) -> None:
+    alice = sandbox.user("Alice")
+    await alice.send("/menu")
+    sent = await sandbox.bot.send_document(
+        alice.id, BufferedInputFile(b"a picture, say", "receipt.txt"), caption="Yours"
+    )
+    assert sent.document is not None and sent.document.file_name == "receipt.txt"
+    file = await sandbox.bot.get_file(sent.document.file_id)
+    assert file.file_path is not None
+    content = await sandbox.bot.download_file(file.file_path)
+    assert content is not None and content.read() == b"a picture, say"
+    with pytest.raises(ClientResponseError, match="404"):
+        await sandbox.bot.download_file("documents/nothing.txt")
+
+
+async def test_people_wait_for_the_bot_whatever_they_do(sandbox: BotSandbox, shop: Shop) -> None:
+    @shop.dp.message(F.photo)
+    async def look(message: Message) -> None:
+        await message.answer("A fine picture")
+
+    alice = sandbox.user("Alice")
+    await alice.send_file(caption="Look")
+    assert texts(alice) == ["A fine picture"]
+    await alice.open_link(f"https://t.me/{(await sandbox.bot.me()).username}?start=menu")
+    assert alice.messages()[-1].text == "/start menu"
+    alice.block()
+    await sandbox.settle()
+    assert sandbox.sandbox.pending_updates() == 0
+
+
+async def test_a_month_later_a_subscription_is_renewed(sandbox: BotSandbox, shop: Shop) -> None:
+    @shop.dp.pre_checkout_query()
+    async def agree(query: PreCheckoutQuery) -> None:
+        await query.answer(True)
+
+    @shop.dp.message(F.successful_payment)
+    async def thank(message: Message) -> None:
+        await message.answer("Thanks for another month")
+
+    prices = [LabeledPrice(label="Club", amount=10)]
+    link = await sandbox.bot.create_invoice_link(
+        "Club", "A month", "club", "XTR", prices, subscription_period=2_592_000
+    )
+    alice = sandbox.user("Alice", stars=25)
+    assert (await alice.pay(link=link)).ok
+    await sandbox.advance(days=30)
+    assert (texts(alice), alice.balance) == (["Thanks for another month"] * 2, 5)
 
 
 # Bots of all kinds

@@ -25,6 +25,7 @@ LAYERS = {
         "retries",
         "stages",
         "texts",
+        "timing",
         "transactions",
     ],
     "storage": ["ledger", "sqlite"],
@@ -43,7 +44,9 @@ LAYERS = {
         "tracking",
         "worker",
     ],
-    "wiring": ["backoffice", "core", "factory", "installation", ""],
+    "wiring": ["backoffice", "core", "factory", "installation", "public", ""],
+    "stand-in": ["sandbox"],
+    "doors": ["cli", "pytest_plugin", "testing", "__main__"],
 }
 # Stands in for Telegram: it must not know how the package thinks Telegram works.
 SANDBOX = "sandbox"

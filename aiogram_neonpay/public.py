@@ -1,0 +1,87 @@
+"""The public names of the package, all in one place."""
+
+from aiogram_neonpay.adapters import AiogramAdapter
+from aiogram_neonpay.core import NeonPay, NeonPayCore
+from aiogram_neonpay.errors import (
+    BuyerUnreachableError,
+    ConfigurationError,
+    DeliveryError,
+    IdempotencyError,
+    InvoiceError,
+    InvoiceNotFoundError,
+    LedgerError,
+    NeonPayError,
+    PaymentError,
+    PaymentNotFoundError,
+    RefundError,
+    RejectPayment,
+    StageNotFoundError,
+    ValidationError,
+)
+from aiogram_neonpay.events import (
+    CheckoutDeclined,
+    PaymentCompleted,
+    PaymentEvent,
+    PaymentRefunded,
+    PaymentStuck,
+    PaymentUnmatched,
+)
+from aiogram_neonpay.factory import create_neonpay, neonpay_router
+from aiogram_neonpay.filters import PaidStage
+from aiogram_neonpay.findings import Finding, ReconcileReport
+from aiogram_neonpay.keyboards import donate_keyboard
+from aiogram_neonpay.models import (
+    Checkout,
+    InvoiceLink,
+    InvoiceStatus,
+    LegacyInvoice,
+    PaymentResult,
+    PaymentStatus,
+)
+from aiogram_neonpay.reports import Report, ReportRow
+from aiogram_neonpay.routers import PaymentRouter
+from aiogram_neonpay.sqlite import SQLiteStorage
+from aiogram_neonpay.stages import PaymentStage
+
+__all__ = [
+    "AiogramAdapter",
+    "BuyerUnreachableError",
+    "Checkout",
+    "CheckoutDeclined",
+    "ConfigurationError",
+    "DeliveryError",
+    "Finding",
+    "IdempotencyError",
+    "InvoiceError",
+    "InvoiceLink",
+    "InvoiceNotFoundError",
+    "InvoiceStatus",
+    "LedgerError",
+    "LegacyInvoice",
+    "NeonPay",
+    "NeonPayCore",
+    "NeonPayError",
+    "PaidStage",
+    "PaymentCompleted",
+    "PaymentError",
+    "PaymentEvent",
+    "PaymentNotFoundError",
+    "PaymentRefunded",
+    "PaymentResult",
+    "PaymentRouter",
+    "PaymentStage",
+    "PaymentStatus",
+    "PaymentStuck",
+    "PaymentUnmatched",
+    "ReconcileReport",
+    "RefundError",
+    "RejectPayment",
+    "Report",
+    "ReportRow",
+    "SQLiteStorage",
+    "StageNotFoundError",
+    "ValidationError",
+    "create_neonpay",
+    "donate_keyboard",
+    "neonpay_router",
+]

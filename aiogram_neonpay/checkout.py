@@ -34,6 +34,7 @@ from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.routers import payment_routers
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.timing import Timing
 from aiogram_neonpay.way import Way
 
 __all__ = ["CHECKOUT", "Cashier", "OpenCheckout"]
@@ -63,7 +64,9 @@ class Declined(Exception):
 class OpenCheckout:
     """One query that wants an answer. The first to claim the answer gives it; nobody answers twice."""
 
-    def __init__(self, bot: Bot, query: PreCheckoutQuery, token: InvoiceToken | None, feed: Feed) -> None:
+    def __init__(
+        self, bot: Bot, query: PreCheckoutQuery, token: InvoiceToken | None, feed: Feed, timing: Timing
+    ) -> None:
         self.bot = bot
         self._feed = feed
         self.query = query
@@ -72,11 +75,12 @@ class OpenCheckout:
         self.metadata: dict[str, Any] = {}
         self.answered = False
         self.holds = False
-        self._arrived = asyncio.get_running_loop().time()
+        self._timing = timing
+        self._arrived = timing.time()
 
     def remaining(self, seconds: float) -> float:
         """Return the seconds left of a limit that counts from the arrival of the query."""
-        return self._arrived + seconds - asyncio.get_running_loop().time()
+        return self._arrived + seconds - self._timing.time()
 
     async def approve(self) -> None:
         """Say yes, unless it was answered."""
@@ -147,12 +151,12 @@ class Cashier:
         query = update.pre_checkout_query
         assert query is not None
         bot: Bot = data["bot"]
-        checkout = OpenCheckout(bot, query, token, self._feed)
+        checkout = OpenCheckout(bot, query, token, self._feed, self._shop.timing)
         data[CHECKOUT] = checkout
         if self._decides_at_once(checkout.token) and self._is_way_clear():
             return await self._decide_at_once(checkout, data)
         in_hand = self._shop.take_in_hand(bot)
-        timer = asyncio.get_running_loop().call_later(DEADLINE, self._on_deadline, checkout)
+        timer = self._shop.timing.call_later(DEADLINE, self._on_deadline, checkout)
         passing = stepping_round_isolation.set(True)
         try:
             response = await handler(update, data)
@@ -256,7 +260,7 @@ class Cashier:
         """Decide what needs waiting for in a task, which may hang or ignore its cancellation."""
         task = asyncio.get_running_loop().create_task(self._decide_slowly(checkout, token, data))
         try:
-            await asyncio.wait({task}, timeout=max(0.0, checkout.remaining(DEADLINE)))
+            await self._shop.timing.wait(task, max(0.0, checkout.remaining(DEADLINE)))
         except asyncio.CancelledError:
             task.cancel()
             raise

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiogram import Bot, Dispatcher, Router
 from aiogram.dispatcher.event.handler import HandlerObject
+from aiogram.fsm.storage.base import BaseStorage
 from aiogram.types import Message, Update
 
 from aiogram_neonpay.attempts import ATTEMPT
@@ -24,9 +26,10 @@ from aiogram_neonpay.reconcile import Reconciler
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.routers import payment_routers
-from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.shop import Clock, Shop
 from aiogram_neonpay.subscriptions import Subscriptions
 from aiogram_neonpay.taps import TapGate
+from aiogram_neonpay.timing import Timing
 from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
 
@@ -105,6 +108,16 @@ class Installation:
         self.cashier = Cashier(shop, self.feed, way, news)
         self._checkout_gate = Gate(self.cashier.decide, CHECKOUT)
         self._tap_gate = TapGate(shop, seller)
+
+    @contextmanager
+    def rehearsing(self, clock: Clock, timing: Timing, storage: BaseStorage) -> Iterator[None]:
+        """Serve another clock and an empty ledger for a while: see :meth:`Shop.rehearsing`."""
+        with self.shop.rehearsing(clock, timing, storage):
+            self.feed.forget()
+            try:
+                yield
+            finally:
+                self.feed.forget()
 
     def is_taken(self, root: Router) -> bool:
         """Whether a dispatcher has another NeonPay already."""
@@ -204,7 +217,7 @@ class Installation:
             self._check_named_stages(dispatcher)
         engine = self.shop.engine
         await engine.probe()
-        if not engine.durable:
+        if not engine.durable and self.shop.timing.passes:
             logger.warning(
                 "payments are kept in memory: a restart forgets which were delivered, and other processes do not see "
                 'them. Give the dispatcher a durable storage: Dispatcher(storage=SQLiteStorage("bot.db")) needs no '

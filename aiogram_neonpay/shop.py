@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -25,6 +26,7 @@ from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_o
 from aiogram_neonpay.records import payment_of
 from aiogram_neonpay.stages import Catalog, PaymentStage
 from aiogram_neonpay.texts import Texts
+from aiogram_neonpay.timing import LoopTiming, Timing
 
 __all__ = ["Clock", "Legacy", "Shop"]
 
@@ -82,6 +84,7 @@ class Shop:
         self.texts = Texts(texts)
         self.clock: Clock = clock or time.time
         self._own_clock = clock
+        self.timing: Timing = LoopTiming()
         self.dispatcher: Dispatcher | None = None
         self._storage = storage
         self._secret = secret
@@ -99,6 +102,22 @@ class Shop:
         self._readings: Readings | None = None
         if bot is not None:
             self.meet(bot)
+
+    @contextmanager
+    def rehearsing(self, clock: Clock, timing: Timing, storage: BaseStorage) -> Iterator[None]:
+        """Live by another clock, with another storage and no bot known yet, and be as before afterwards: for tests.
+
+        The catalog, the texts and the secrets stay.
+        """
+        before = dict(vars(self))
+        self.clock = self._own_clock = clock
+        self.timing, self._storage = timing, storage
+        self._signers, self._bots, self.only_bot = {}, {}, None
+        self._engine = self._charges = self._buyers = self._stocks = self._invoices = self._readings = None
+        try:
+            yield
+        finally:
+            vars(self).update(before)
 
     # Bots
 

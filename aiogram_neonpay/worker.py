@@ -54,7 +54,8 @@ class Worker:
         if not self.is_running:
             self._loop = asyncio.get_running_loop()
             self._shop.charges.awaits_schedule = True
-            self._looking = self._loop.create_task(self._look())
+            if self._shop.timing.passes:
+                self._looking = self._loop.create_task(self._look())
 
     async def stop(self) -> None:
         """Begin nothing new; what is on its way goes on."""

@@ -121,11 +121,19 @@ class World:
             group.bot_ids.append(bot_id)
         return bot
 
-    def add_person(self, name: str, username: str | None, language_code: str | None, stars: int) -> Person:
+    def add_person(
+        self, name: str, username: str | None, language_code: str | None, stars: int, user_id: int | None = None
+    ) -> Person:
         """Register a person with a number of Stars."""
         if stars < 0:
             raise SandboxError(f"{name} cannot own {stars} Stars: a balance is not negative")
-        person_id = 1_000_001 + len(self.people)
+        person_id = user_id
+        if person_id is None:
+            person_id = next(
+                number for number in itertools.count(1_000_001 + len(self.people)) if not self._has(number)
+            )
+        elif person_id <= 0 or self._has(person_id):
+            raise SandboxError(f"{name} cannot have the id {person_id}: it must be positive, and nobody else's")
         first, _, last = name.partition(" ")
         handle = username or "".join(c for c in name.lower() if c.isascii() and c.isalnum()) or "user"
         if any(other.username == handle for other in self.people.values()):
@@ -134,6 +142,9 @@ class World:
         self.people[person_id] = person
         self.feed.publish("users")
         return person
+
+    def _has(self, account_id: int) -> bool:
+        return account_id in self.people or account_id in self.bots
 
     def add_group(self, title: str, members: list[int]) -> Chat:
         """Register a supergroup with these people and every bot in it."""

@@ -26,6 +26,7 @@ LAYERS = {
         "retries",
         "stages",
         "texts",
+        "timing",
         "transactions",
     ],
     "storage": ["ledger", "sqlite"],
@@ -48,7 +49,9 @@ LAYERS = {
         "tracking",
         "worker",
     ],
-    "wiring": ["backoffice", "core", "factory", "installation", "membership", ""],
+    "wiring": ["backoffice", "core", "factory", "installation", "membership", "public", ""],
+    "stand-in": ["sandbox"],
+    "doors": ["cli", "pytest_plugin", "testing", "__main__"],
 }
 # Stands in for Telegram: it must not know how the package thinks Telegram works.
 SANDBOX = "sandbox"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,11 +9,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from aiogram_neonpay.sandbox.core import Sandbox
-from aiogram_neonpay.sandbox.errors import LostReply
 from aiogram_neonpay.sandbox.http.connections import in_time
 from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.http.multipart import TooLarge, read_parts
-from aiogram_neonpay.sandbox.methods import Reply
+from aiogram_neonpay.sandbox.line import Line
 from aiogram_neonpay.sandbox.models import Json
 from aiogram_neonpay.sandbox.parameters import decode
 
@@ -25,19 +23,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 def add_bot_api(app: web.Application, sandbox: Sandbox, listening: Listening) -> None:
     """Serve ``/bot<token>/<method>``, ``/file/bot<token>/<path>``, and both with the test environment's ``/test``."""
-    running: set[asyncio.Task[Reply | None]] = set()
-
-    async def answer(token: str, method: str, values: Json) -> Reply | None:
-        try:
-            return await sandbox.call(token, method, values)
-        except LostReply:
-            return None
-
-    async def answer_whoever_listens(token: str, method: str, values: Json) -> Reply | None:
-        task = asyncio.ensure_future(answer(token, method, values))
-        running.add(task)
-        task.add_done_callback(running.discard)
-        return await asyncio.shield(task)
+    line = Line(sandbox)
 
     async def handle(request: web.Request) -> web.Response:
         try:
@@ -48,11 +34,8 @@ def add_bot_api(app: web.Application, sandbox: Sandbox, listening: Listening) ->
         except web.HTTPRequestEntityTooLarge:
             return _refusal(413, "Request Entity Too Large")
         token, method = request.match_info["token"], request.match_info["method"]
-        # Handlers end when their client is gone. That is right for a long poll, which waits for nobody then;
-        # any other call has been made, and has its effect.
-        run = answer if method.lower() == "getupdates" else answer_whoever_listens
         with listening.heard(token, method):
-            reply = await run(token, method, values)
+            reply = await line.call(token, method, values)
         if reply is None:
             if request.transport is not None:
                 request.transport.close()

@@ -15,6 +15,7 @@ from aiogram_neonpay.checks import check_access_name, check_count, check_seconds
 from aiogram_neonpay.errors import NoAccessError, ValidationError
 from aiogram_neonpay.ledger import access as grants
 from aiogram_neonpay.ledger.base import new_nonce
+from aiogram_neonpay.ledger.subscriptions import is_awaited
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import MAX_USES
 
@@ -98,11 +99,8 @@ class AccessDesk:
         items = buyer.get("access", {}).get(name)
         if not items:
             return None
-        # A renewal may be late; none is waited for where the buyer or the bot has cancelled.
-        renews = any(
-            sub["access"] == name and sub["state"] in ("active", "failed") for sub in buyer.get("subs", {}).values()
-        )
-        return grants.standing(items, self._shop.clock(), self._shop.buyers.grace if renews else 0.0)
+        awaited = [sub_id for sub_id, sub in buyer.get("subs", {}).items() if is_awaited(sub)]
+        return grants.standing(items, self._shop.clock(), self._shop.buyers.grace, awaited)
 
     async def take(self, bot: Bot, user_id: int, name: str, times: int) -> list[tuple[str, int]]:
         """Use access up; return what was taken of which grant.

@@ -123,6 +123,10 @@ class Delivery:
         attempt: Attempt | None = None
         token = delivering.set(claim.key)
         try:
+            if (pause := await self._entitlements.waits(bot, claim)) is not None:
+                await self._shop.charges.give_back(claim, delay=pause, attempts=body["attempts"] - 1)
+                self._worker.wake(bot, claim.key.name, pause)
+                return None
             await self._entitlements.recognise(bot, claim)
             renews = body.get("recurring") == AGAIN  # its invoice was paid by the first charge
             if body.get("stored") and not renews and not await self._note_invoice(bot, claim):

@@ -12,17 +12,21 @@ from aiogram import Bot
 
 from aiogram_neonpay.checks import check_seconds
 from aiogram_neonpay.ledger import access
-from aiogram_neonpay.ledger.charges import Claim
-from aiogram_neonpay.ledger.subscriptions import applied, refunded
+from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
+from aiogram_neonpay.ledger.subscriptions import Joined, applied, refunded, turn, turned
 from aiogram_neonpay.models import Subscription
 from aiogram_neonpay.records import names_of, offer_of, subscription_of, user_of
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 
-__all__ = ["AGAIN", "Entitlements"]
+__all__ = ["AGAIN", "Entitlements", "charges_to_give"]
 
 FIRST, AGAIN, ROW = "first", "again", "row"
 """A charge of a subscription: its first, a renewal, or one from a row of Telegram's ledger, which does not say."""
+RECENT = 50
+"""Charges of a buyer among which those of subscriptions are looked for that wait for their delivery."""
+PATIENCE = 5.0
+"""Seconds, for each attempt so far, that a charge found late waits for an earlier one."""
 
 Body = dict[str, Any]
 
@@ -54,6 +58,26 @@ class Entitlements:
                 notes.update(doubt=None, stage=known["stage"], invoice=known["invoice"])
         claim.notes.update(notes)
         body.update(notes)
+
+    async def waits(self, bot: Bot, claim: Claim) -> float | None:
+        """Return after how many seconds to try again to deliver a charge, when an earlier one is to come first.
+
+        Those of a subscription that are found in Telegram's ledger together, after a long absence, are told in their
+        order. What they give is given at once.
+        """
+        body = claim.body
+        if not body.get("recovered") or body.get("recurring") is None:
+            return None
+        payload = _charge_of(body)["payload"]
+        waiting = [known for known in await _waiting(self._shop, bot, body["user"]) if known["at"] < body["at"]]
+        earlier = [known for known in waiting if _charge_of(known)["payload"] == payload]
+        if not earlier:
+            return None
+        if all("sub" in known for known in earlier):
+            await self.recognise(bot, claim)
+            if body.get("doubt") is None:
+                await self.give(bot, claim, await self._shop.stage_of(body))
+        return PATIENCE * float(max(1, *(known["attempts"] for known in earlier)))
 
     def _read_again(self, bot: Bot, claim: Claim) -> None:
         """Read the payload of a payment once more: its key may be among ``previous_secrets`` by now."""
@@ -94,8 +118,8 @@ class Entitlements:
         if body.get("recurring") is not None:
             title = body["stage"] if stage is None else stage.title
             joined = applied(known.get("subs", {}), ref, {**_charge_of(body), "title": title, "access": name})
-            fields["subs"] = _with_early_news(joined.subscriptions, joined.id, known)
-            fields["early"] = {}
+            fields["subs"] = joined.subscriptions
+            fields.update(_with_early_news(known, joined, _charge_of(body)["payload"], now))
             name = name or joined.subscriptions[joined.id]["access"]
             item = {"sub": joined.id, "until": joined.until, "why": "subscription"}
         elif stage is not None and name is not None:
@@ -138,7 +162,8 @@ def _charge_of(body: Body) -> Body:
         "amount": body["amount"],
         "payload": (body.get("carrier") or {}).get("payload", ""),
         "recurring": body["recurring"],
-        "until": body.get("paid_until") or (body["at"] + body["period"] if body.get("period") else None),
+        "until": body.get("paid_until"),
+        "period": body.get("period"),
         "stage": body.get("stage"),
         "invoice": body.get("invoice"),
         "metadata": body.get("metadata") or {},
@@ -147,12 +172,27 @@ def _charge_of(body: Body) -> Body:
     }
 
 
-def _with_early_news(subscriptions: Body, sub_id: str, known: Body) -> Body:
+def _with_early_news(known: Body, joined: Joined, payload: str, now: float) -> Body:
     """Turn a new subscription into what Telegram said of it before its first payment was heard."""
-    early = known.get("early", {}).get(subscriptions[sub_id]["payload"])
-    if early is None or sub_id in known.get("subs", {}):
-        return subscriptions
-    turned = {**subscriptions[sub_id], "state": early}
-    if early == "canceled":
-        turned["by"] = "user"
-    return {**subscriptions, sub_id: turned}
+    digest = joined.subscriptions[joined.id]["payload"]
+    states = known.get("early", {}).get(digest)
+    if states is None:
+        return {}
+    early = {other: said for other, said in known["early"].items() if other != digest}
+    fields: Body = {"subs": joined.subscriptions, "early": early}
+    for state in states:
+        found = turned({joined.id: fields["subs"][joined.id]}, payload, state)
+        if found is not None:
+            fields.update(turn({**known, **fields}, *found, by="user", now=now))
+    return fields
+
+
+async def charges_to_give(shop: Shop, bot: Bot, user_id: int) -> bool:
+    """Whether a charge of a subscription is recorded that has not given yet what it gives."""
+    return any("sub" not in known for known in await _waiting(shop, bot, user_id))
+
+
+async def _waiting(shop: Shop, bot: Bot, user_id: int) -> list[Body]:
+    """Return the records of a buyer's charges of subscriptions that are yet to be delivered."""
+    recent = await shop.charges.history(bot.id, user_id, limit=RECENT, offset=0)
+    return [known for known in recent if known.get("recurring") is not None and next_step(known) == DELIVER]

@@ -193,6 +193,7 @@ class Reading:
         last = known["watermark"] if self._last is None else max(known["watermark"], moment_of(self._last))
         watermark = last if self._first_waiting is None else min(last, self._first_waiting)
         changes: dict[str, Any] = {"watermark": watermark, "read_at": self._now, "reading_until": 0.0}
+        changes["judged"] = self._judged_until
         if self._first_offset is not None:
             changes["hint"] = self._first_offset
         if self._balance is not None and self._last is not None:

@@ -14,6 +14,7 @@ from math import inf
 from typing import Any
 
 from aiogram import Bot
+from aiogram.exceptions import TelegramNetworkError, TelegramRetryAfter, TelegramServerError
 
 from aiogram_neonpay.errors import ValidationError
 from aiogram_neonpay.findings import ReconcileReport
@@ -102,6 +103,29 @@ class Reconciler:
             return
         log = logger.info if report.is_clean else logger.warning
         log("%s", report)
+
+    async def is_read(self, bot: Bot, moment: float) -> bool:
+        """Whether everything that Telegram charged until a moment is known; what can be read now is read.
+
+        Where the ledger is not to be read, or is none that can be, what is known is all there is.
+        """
+        if self._every is None:
+            return True
+        state = await self._shop.readings.open(bot.id, self._shop.clock())
+        if state.get("judged", 0.0) >= moment:
+            return True
+        try:
+            if not await self._is_first(bot, 0.0):
+                return False
+            await self.run(bot, None, dry_run=False)
+        except (TelegramNetworkError, TelegramServerError, TelegramRetryAfter) as error:
+            logger.warning("bot %s: Telegram's ledger cannot be read now (%s)", bot.id, error)
+            return False
+        except Exception:
+            logger.exception("bot %s: Telegram's ledger cannot be read", bot.id)
+            return True
+        state = await self._shop.readings.open(bot.id, self._shop.clock())
+        return bool(state.get("judged", 0.0) >= moment)
 
     async def _is_first(self, bot: Bot, every: float) -> bool:
         """Whether no other worker reads this bot's ledger now, or has just read it."""

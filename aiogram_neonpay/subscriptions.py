@@ -7,6 +7,7 @@ Whichever worker holds that record then does it, in order, until it is done.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from aiogram.exceptions import TelegramBadRequest, TelegramForbiddenError, Teleg
 from aiogram.types import User
 
 from aiogram_neonpay.checks import check_stage_id
+from aiogram_neonpay.entitlements import charges_to_give
 from aiogram_neonpay.errors import NeonPayError, SubscriptionError, ValidationError
 from aiogram_neonpay.events import (
     SubscriptionCanceled,
@@ -23,10 +25,9 @@ from aiogram_neonpay.events import (
     SubscriptionFailed,
     SubscriptionRestored,
 )
-from aiogram_neonpay.ledger.base import new_nonce
 from aiogram_neonpay.ledger.buyers import user_of_name
-from aiogram_neonpay.ledger.charges import Claim
-from aiogram_neonpay.ledger.subscriptions import digest_of, ended, turned
+from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
+from aiogram_neonpay.ledger.subscriptions import STATES, digest_of, end_of, ended, turn, turned
 from aiogram_neonpay.models import Subscription, SubscriptionState
 from aiogram_neonpay.news import News
 from aiogram_neonpay.records import subscription_of
@@ -44,13 +45,18 @@ EVENTS: dict[str, type[SubscriptionEvent]] = {
     "failed": SubscriptionFailed,
     "expired": SubscriptionExpired,
 }
-STATES = {"canceled": "canceled", "restored": "active", "failed": "failed", "expired": "expired"}
-"""What each piece of news makes of a subscription."""
 WAITS_FOR_FIRST = 32
-"""Payloads of a buyer of which Telegram said something before their first payment was heard; more are dropped."""
+"""Payloads of a buyer of which Telegram said something before their first payment was heard, and how much of each;
+more is dropped."""
 
 ASKED_AGAIN = 30.0
 """Seconds after which a worker asks Telegram what the process that began to ask did not live to."""
+LATE = 300.0
+"""Seconds after an end at which nobody was there on time: a renewal may have been missed as well."""
+LOOK_AGAIN = 30.0
+"""Seconds after which it is asked again whether one was."""
+PATIENCE = 5.0
+"""Seconds, for each attempt so far, that news waits for a charge which is yet to be delivered."""
 
 Record = dict[str, Any]
 
@@ -62,6 +68,7 @@ class Subscriptions:
         self._shop = shop
         self._news = news
         self._retries = retries
+        self.is_read: Callable[[Bot, float], Awaitable[bool]] = _never_read
 
     async def of(self, bot: Bot, user_id: int) -> list[Subscription]:
         """Return a buyer's subscriptions, the newest first; those that have expired are among them."""
@@ -96,24 +103,17 @@ class Subscriptions:
             found = turned(known.get("subs", {}), payload, state)
             if found is not None:
                 told = True
-                return self._turn(known, *found, by="user")
+                return turn(known, *found, by="user", now=self._shop.clock())
             knows = any(sub["payload"] == digest_of(payload) for sub in known.get("subs", {}).values())
-            if knows or not is_ours or token is None or state == "active":
+            if knows or not is_ours or token is None:
                 return None
-            early = {**known.get("early", {}), digest_of(payload): state}
+            early = known.get("early", {})
+            states = [*early.get(digest_of(payload), []), state]
+            early = {**early, digest_of(payload): states[-WAITS_FOR_FIRST:]}
             return {"early": dict([*early.items()][-WAITS_FOR_FIRST:])}
 
         await self._shop.buyers.change(bot.id, user.id, note)
         return told
-
-    def _turn(self, known: Record, sub_id: str, kind: str, *, by: str) -> Record:
-        """Return the fields of a record in which a subscription has turned, with the news of that."""
-        after = {**known["subs"][sub_id], "state": STATES[kind]}
-        after.pop("by", None)
-        if kind == "canceled":
-            after["by"] = by
-        news = [*known.get("news", []), {"id": new_nonce(), "kind": kind, "sub": sub_id, "tells": 0}]
-        return {"subs": {**known["subs"], sub_id: after}, "news": news}
 
     # What the bot asks
 
@@ -206,7 +206,7 @@ class Subscriptions:
         if sub is None or _is_so(sub, cancel):
             return fields
         if cancel:
-            return {**fields, **self._turn(known, sub_id, "canceled", by="bot")}
+            return {**fields, **turn(known, sub_id, "canceled", by="bot", now=self._shop.clock())}
         # The buyer may resume it now; Telegram charges after they tap, and says so then.
         return {**fields, "subs": {**known["subs"], sub_id: {**sub, "by": "user"}}}
 
@@ -238,13 +238,19 @@ class Subscriptions:
         def end(known: Record) -> Record | None:
             fields: Record = {}
             for sub_id in ended(known.get("subs", {}), now, buyers.grace):
-                fields.update(self._turn({**known, **fields}, sub_id, "expired", by=""))
+                fields.update(turn({**known, **fields}, sub_id, "expired", by="", now=now))
             return fields
 
-        if ended(claim.body.get("subs", {}), now, buyers.grace):
-            await buyers.go_on(claim, end)
+        held: float | None = None
+        if over := ended(claim.body.get("subs", {}), now, buyers.grace):
+            if await self._may_end(bot, claim, user_id, over):
+                await buyers.go_on(claim, end)
+            else:
+                held = LOOK_AGAIN
         while claim.body.get("news") and not claim.lost:
             item = claim.body["news"][0]
+            if (pause := await self._waits_for_charge(bot, item)) is not None:
+                return pause
             tells = item["tells"] + 1
             error = await self._tell(bot, claim.body, user_id, item, tells)
             pause = None if error is None else self._retries.pause(tells)
@@ -262,7 +268,25 @@ class Subscriptions:
                     *(bot.id, item["sub"], user_id, item["kind"], tells, error),
                 )
             await buyers.go_on(claim, partial(_told, item["id"]))
-        return None
+        return held
+
+    async def _may_end(self, bot: Bot, claim: Claim, user_id: int, over: list[str]) -> bool:
+        """Whether it is sure that no renewal of what is over was missed while nobody was there."""
+        subs, grace = claim.body["subs"], self._shop.buyers.grace
+        moments = [moment for name in over if (moment := end_of(subs[name], grace)) is not None]
+        if min(moments) + LATE > self._shop.clock():
+            return True
+        last = max(float(subs[name]["until"]) for name in over)
+        return await self.is_read(bot, last) and not await charges_to_give(self._shop, bot, user_id)
+
+    async def _waits_for_charge(self, bot: Bot, item: Record) -> float | None:
+        """Return after how many seconds to look again, if the charge before a piece of news is yet to be delivered."""
+        if item.get("after") is None:
+            return None
+        [charge] = await self._shop.charges.read(bot.id, [item["after"]])
+        if charge is None or next_step(charge) != DELIVER:
+            return None
+        return PATIENCE * float(max(1, charge["attempts"]))
 
     async def _ask_again(self, bot: Bot, claim: Claim, user_id: int, sub_id: str, what: str) -> float | None:
         """Ask Telegram for what was asked before; return a pause if it does not answer."""
@@ -297,6 +321,11 @@ class Subscriptions:
             logger.exception("bot %s: a handler of the news of subscription %s failed", bot.id, item["sub"])
             return f"{type(error).__name__}: {redacted(str(error))}"[:200]
         return None
+
+
+async def _never_read(bot: Bot, moment: float) -> bool:
+    """Stand in for Telegram's own ledger where it is not read: what is known is all there is."""
+    return True
 
 
 def _is_so(sub: Record, cancel: bool) -> bool:

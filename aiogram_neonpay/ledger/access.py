@@ -7,7 +7,7 @@ had that charge never been paid. Counted access (``uses``) adds up; its oldest g
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 __all__ = ["Standing", "grant", "revoke", "standing", "take_back", "use", "use_back"]
@@ -36,18 +36,23 @@ class Standing(NamedTuple):
     source: str
 
 
-def standing(grants: Iterable[dict[str, Any]], now: float, grace: float = 0.0) -> Standing | None:
+def standing(
+    grants: Iterable[dict[str, Any]], now: float, grace: float = 0.0, awaited: Collection[str] = ()
+) -> Standing | None:
     """Return what the grants add up to, or ``None`` when they allow nothing.
 
-    :param grace: seconds for which a period of a subscription holds beyond its end, because its renewal may be late.
+    :param grace: seconds for which the last period of a subscription holds beyond its end.
+    :param awaited: subscriptions for which that is so: their renewals may be late.
     """
     active = [item for item in grants if not item.get("off")]
     ever = next((item for item in active if _is_for_ever(item)), None)
     if ever is not None:
         return Standing(None, None, ever["why"])
     end, source = _end_of(active)
-    if end > now or (source == "subscription" and end + grace > now):
+    if end > now:
         return Standing(end, None, source)
+    if any(item["until"] + grace > now for item in active if item.get("sub") in awaited):
+        return Standing(end, None, "subscription")
     counted = [item for item in active if "uses" in item and _counts(item, now)]
     left = sum(item["uses"] - item["used"] for item in counted)
     if not left:
@@ -61,7 +66,7 @@ def _end_of(active: Iterable[dict[str, Any]]) -> tuple[float, str]:
     end, source = 0.0, ""
     periods: dict[str, float] = {}
     for item in active:
-        if "uses" in item:
+        if "uses" in item or _is_for_ever(item):
             continue
         if "until" in item:
             # A period of a subscription has an end of its own; what else runs beyond its beginning is added to it.
@@ -70,6 +75,7 @@ def _end_of(active: Iterable[dict[str, Any]]) -> tuple[float, str]:
             periods[item["sub"]] = item["until"]
         elif "end" in item:
             end = max(end, item["end"])
+            periods.update(item["periods"])
         else:
             end = max(end, item["at"]) + item["for"]
         source = item["why"]
@@ -139,7 +145,10 @@ def _tidied(grants: Grants, now: float) -> Grants:
     past, source = _end_of(old)
     if not old or past > now or any(_is_for_ever(item) for item in old):
         return kept
-    sum_of_old = {"ref": "", "at": old[0]["at"], "end": past, "why": source}
+    periods: dict[str, float] = {}
+    for item in old:
+        periods.update(item.get("periods", {}) if "sub" not in item else {item["sub"]: item["until"]})
+    sum_of_old = {"ref": "", "at": old[0]["at"], "end": past, "periods": periods, "why": source}
     return [sum_of_old, *(item for item in kept[:half] if "uses" in item and not item.get("off")), *kept[half:]]
 
 

@@ -146,7 +146,7 @@ class Buyers:
         if body.get("news") or body.get("asked"):
             return max(0.0, delay or 0.0)
         ends = [moment for known in body.get("subs", {}).values() if (moment := end_of(known, self.grace)) is not None]
-        return max(0.0, min(ends) - self._clock()) if ends else None
+        return max(0.0, delay or 0.0, min(ends) - self._clock()) if ends else None
 
     @staticmethod
     def _key(bot_id: int, user_id: int) -> RecordKey:

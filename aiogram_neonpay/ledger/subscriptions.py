@@ -18,12 +18,16 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["PERIOD", "Joined", "applied", "digest_of", "ended", "refunded", "turned"]
+from aiogram_neonpay.ledger.base import new_nonce
+
+__all__ = ["PERIOD", "Joined", "applied", "digest_of", "end_of", "ended", "is_awaited", "refunded", "turn", "turned"]
 
 PERIOD = 2_592_000
 """Seconds of a period. Bot API ``createInvoiceLink``, parameter ``subscription_period``."""
 ACTIVE, FAILED, CANCELED, EXPIRED = "active", "failed", "canceled", "expired"
 
+STATES = {"canceled": CANCELED, "restored": ACTIVE, "failed": FAILED, "expired": EXPIRED}
+"""What each piece of news makes of a subscription."""
 REMEMBERED = 24
 """Charges of a subscription that are recognised when they come again."""
 KEPT = 50
@@ -59,28 +63,21 @@ def applied(subscriptions: Mapping[str, dict[str, Any]], ref: str, charge: Mappi
     """Put a charge to the subscription it belongs to; one that was put there before changes nothing.
 
     :param charge: ``charge`` (Telegram's id), ``at``, ``amount``, ``payload``, ``recurring`` (``first``, ``again``, or
-        ``row`` when it is not known which), ``until`` (or ``None``), and what a new subscription remembers: ``stage``,
-        ``invoice``, ``metadata``, ``title``, ``access``.
+        ``row`` when it is not known which), ``until`` and ``period`` (or ``None``), and what a new subscription
+        remembers: ``stage``, ``invoice``, ``metadata``, ``title``, ``access``.
     """
     for name, known in subscriptions.items():
         if ref in known["paid"]:
             return Joined(dict(subscriptions), name, name == ref, known["paid"][ref])
-    payload = digest_of(charge["payload"])
-    at = float(charge["at"])
-    renewed = None
-    if charge["recurring"] != "first":
-        same = {name: known for name, known in subscriptions.items() if known["payload"] == payload}
-        if charge["recurring"] == "row":
-            same = {name: known for name, known in same.items() if at >= known["until"] - EARLY}
-        if same:
-            renewed = min(same, key=lambda name: abs(same[name]["until"] - at))
+    at, period = float(charge["at"]), float(charge["period"] or PERIOD)
+    renewed = _renewed(subscriptions, charge)
     if renewed is None:
         # A renewal of which no first payment is known goes on from here: its first charge was before our time.
-        until = float(charge["until"] or at + PERIOD)
+        until = float(charge["until"] or at + period)
         first = charge["charge"] if charge["recurring"] != "again" else None
         begun = {
             **{name: charge[name] for name in ("stage", "invoice", "metadata", "title", "access", "amount")},
-            "payload": payload,
+            "payload": digest_of(charge["payload"]),
             "first": first,
             "since": at,
             "until": until,
@@ -89,21 +86,58 @@ def applied(subscriptions: Mapping[str, dict[str, Any]], ref: str, charge: Mappi
         }
         return Joined(_tidied({**subscriptions, ref: begun}), ref, charge["recurring"] != "again", until)
     known = subscriptions[renewed]
-    until = float(charge["until"] or max(known["until"], at) + PERIOD)
+    until = float(charge["until"] or max(_end_before(known, at), at) + period)
     paid = dict([*known["paid"].items(), (ref, until)][-REMEMBERED:])
-    after = {**known, "until": max(known["until"], until), "state": ACTIVE, "amount": charge["amount"], "paid": paid}
-    after.pop("by", None)
+    after = {**known, "until": max(known["until"], until), "paid": paid}
+    if until > known["until"]:
+        after["amount"] = charge["amount"]
+        after.pop("refunded", None)
+        # What was cancelled after this charge stays so, though the charge is heard of later.
+        if known["state"] != CANCELED or at > known.get("turned", 0.0):
+            after["state"] = ACTIVE
+            after.pop("by", None)
     return Joined({**subscriptions, renewed: after}, renewed, False, until)
 
 
+def _renewed(subscriptions: Mapping[str, dict[str, Any]], charge: Mapping[str, Any]) -> str | None:
+    """Return the subscription that a charge goes on with; ``None``: it begins one."""
+    if charge["recurring"] == "first":
+        return None
+    payload, at = digest_of(charge["payload"]), float(charge["at"])
+    same = [name for name, known in subscriptions.items() if known["payload"] == payload]
+    if charge["recurring"] == "row":
+        same = [name for name in same if _continues(subscriptions[name], at)]
+    return min(same, key=lambda name: abs(_end_before(subscriptions[name], at) - at), default=None)
+
+
+def _continues(known: Mapping[str, Any], at: float) -> bool:
+    """Whether a charge, of which it is not known whether it was the first, falls where a renewal is missing."""
+    end = _end_before(known, at)
+    if at < end - EARLY or (known["state"] == EXPIRED and end == known["until"] and at > end + EARLY):
+        return False
+    following = min((until for until in known["paid"].values() if until > end), default=None)
+    return following is None or following - PERIOD >= end + PERIOD - EARLY
+
+
+def _end_before(known: Mapping[str, Any], at: float) -> float:
+    """Return the end of what was paid before a charge; charges may be heard of in another order than they were made."""
+    ends = [float(until) for until in known["paid"].values() if until <= at + EARLY]
+    return max(ends, default=float(known["until"]))
+
+
 def refunded(subscriptions: Mapping[str, dict[str, Any]], ref: str, now: float) -> Subscriptions:
-    """Take back the period that a charge paid for; Telegram goes on charging unless it is cancelled as well."""
+    """Take back the period that a charge paid for; Telegram goes on charging unless it is cancelled as well.
+
+    Where it was the last one, no renewal is waited for: it has come, and was given back.
+    """
     changed = dict(subscriptions)
     for name, known in subscriptions.items():
         if ref in known["paid"]:
             paid = {other: until for other, until in known["paid"].items() if other != ref}
             before = max(paid.values(), default=min(known["since"], now))
             changed[name] = {**known, "paid": paid, "until": before}
+            if before < known["until"]:
+                changed[name]["refunded"] = now
     return changed
 
 
@@ -124,11 +158,35 @@ def turned(subscriptions: Mapping[str, dict[str, Any]], payload: str, state: str
     return max(meant, key=lambda name: float(subscriptions[name]["until"])), kind
 
 
+def turn(buyer: Mapping[str, Any], sub_id: str, kind: str, *, by: str, now: float) -> dict[str, Any]:
+    """Return the fields of a buyer's record in which a subscription has turned, with the news of that.
+
+    :param kind: one of ``STATES``.
+    :param by: who cancelled it, ``user`` or ``bot``.
+    :param now: when that was heard; what it changes is no older.
+    """
+    before = buyer["subs"][sub_id]
+    after = {**before, "state": STATES[kind], "turned": now}
+    after.pop("by", None)
+    if kind == "canceled":
+        after["by"] = by
+    # The news waits for the handlers of the last charge before it.
+    item = {"id": new_nonce(), "kind": kind, "sub": sub_id, "after": next(reversed(before["paid"]), None), "tells": 0}
+    return {"subs": {**buyer["subs"], sub_id: after}, "news": [*buyer.get("news", []), item]}
+
+
 def end_of(known: Mapping[str, Any], grace: float) -> float | None:
     """Return when a subscription is to be looked at for its end, Unix seconds; ``None``: it has ended."""
     if known["state"] == EXPIRED:
         return None
-    return float(known["until"]) + (0.0 if known["state"] == CANCELED else grace)
+    if "refunded" in known:
+        return max(float(known["until"]), float(known["refunded"]))
+    return float(known["until"]) + (grace if is_awaited(known) else 0.0)
+
+
+def is_awaited(known: Mapping[str, Any]) -> bool:
+    """Whether a renewal is to come, and may be late."""
+    return known["state"] in (ACTIVE, FAILED) and "refunded" not in known
 
 
 def ended(subscriptions: Mapping[str, dict[str, Any]], now: float, grace: float) -> list[str]:

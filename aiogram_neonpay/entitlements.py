@@ -93,26 +93,29 @@ class Entitlements:
         recurring = body.get("recurring")
         if recurring is None and (stage is None or stage.access is None):
             return None
-        now = self._shop.clock()
+        now, joined = self._shop.clock(), None
 
         def give(known: Body) -> Body:
-            return {"who": names_of(user_of(body)), **self._given(known, body, ref, stage, now)}
+            nonlocal joined
+            fields, joined = self._given(known, body, ref, stage, now)
+            return {"who": names_of(user_of(body)), **fields}
 
         buyer = await self._shop.buyers.change(bot.id, body["user"], give)
         if stage is not None and stage.access is not None:
             claim.notes["gave"] = body["gave"] = True
-        if recurring is None:
+        if joined is None:
             return None
-        sub_id = next(name for name, known in buyer["subs"].items() if ref in known["paid"])
-        known = buyer["subs"][sub_id]
-        notes = {"sub": sub_id, "paid_until": int(known["paid"][ref])}
+        notes = {"sub": joined.id, "paid_until": int(joined.until)}
         claim.notes.update(notes)
         body.update(notes)
-        return subscription_of(sub_id, body["user"], known, stage)
+        return subscription_of(joined.id, body["user"], buyer["subs"][joined.id], stage)
 
-    def _given(self, known: Body, body: Body, ref: str, stage: PaymentStage | None, now: float) -> Body:
-        """Return the fields of a buyer's record that a charge changes."""
+    def _given(
+        self, known: Body, body: Body, ref: str, stage: PaymentStage | None, now: float
+    ) -> tuple[Body, Joined | None]:
+        """Return the fields of a buyer's record that a charge changes, and its place in a subscription."""
         fields: Body = {}
+        joined: Joined | None = None
         name = None if stage is None else stage.access
         item: Body | None = None
         if body.get("recurring") is not None:
@@ -130,7 +133,7 @@ class Entitlements:
             item = {"ref": ref, "at": float(body["at"]), **item}
             held = known.get("access", {})
             fields["access"] = {**held, name: access.grant(held.get(name, []), item, now)}
-        return fields
+        return fields, joined
 
     async def take_back(self, bot: Bot, claim: Claim) -> None:
         """Take back what a refunded charge gave, and no more."""

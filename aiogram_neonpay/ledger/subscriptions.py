@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from math import inf
 from typing import Any, NamedTuple
 
 from aiogram_neonpay.ledger.base import new_nonce
@@ -67,8 +68,8 @@ def applied(subscriptions: Mapping[str, dict[str, Any]], ref: str, charge: Mappi
         remembers: ``stage``, ``invoice``, ``metadata``, ``title``, ``access``.
     """
     for name, known in subscriptions.items():
-        if ref in known["paid"]:
-            return Joined(dict(subscriptions), name, name == ref, known["paid"][ref])
+        if ref in (ends := _charged(known)):
+            return Joined(dict(subscriptions), name, name == ref, ends[ref])
     at, period = float(charge["at"]), float(charge["period"] or PERIOD)
     renewed = _renewed(subscriptions, charge)
     if renewed is None:
@@ -113,16 +114,21 @@ def _renewed(subscriptions: Mapping[str, dict[str, Any]], charge: Mapping[str, A
 def _continues(known: Mapping[str, Any], at: float) -> bool:
     """Whether a charge, of which it is not known whether it was the first, falls where a renewal is missing."""
     end = _end_before(known, at)
-    if at < end - EARLY or (known["state"] == EXPIRED and end == known["until"] and at > end + EARLY):
+    if at < end - EARLY or (known["state"] == EXPIRED and end == _end_before(known, inf) and at > end + EARLY):
         return False
-    following = min((until for until in known["paid"].values() if until > end), default=None)
+    following = min((until for until in _charged(known).values() if until > end), default=None)
     return following is None or following - PERIOD >= end + PERIOD - EARLY
 
 
 def _end_before(known: Mapping[str, Any], at: float) -> float:
-    """Return the end of what was paid before a charge; charges may be heard of in another order than they were made."""
-    ends = [float(until) for until in known["paid"].values() if until <= at + EARLY]
-    return max(ends, default=float(known["until"]))
+    """Return the end of what was charged before; charges may be heard of in another order than they were made."""
+    ends = [float(until) for until in _charged(known).values()]
+    return max((until for until in ends if until <= at + EARLY), default=max(ends))
+
+
+def _charged(known: Mapping[str, Any]) -> dict[str, float]:
+    """Return the ends of all periods that Telegram has charged for, those given back among them."""
+    return {**known["paid"], **known.get("back", {})}
 
 
 def refunded(subscriptions: Mapping[str, dict[str, Any]], ref: str, now: float) -> Subscriptions:
@@ -135,7 +141,8 @@ def refunded(subscriptions: Mapping[str, dict[str, Any]], ref: str, now: float) 
         if ref in known["paid"]:
             paid = {other: until for other, until in known["paid"].items() if other != ref}
             before = max(paid.values(), default=min(known["since"], now))
-            changed[name] = {**known, "paid": paid, "until": before}
+            back = dict([*known.get("back", {}).items(), (ref, known["paid"][ref])][-REMEMBERED:])
+            changed[name] = {**known, "paid": paid, "until": before, "back": back}
             if before < known["until"]:
                 changed[name]["refunded"] = now
     return changed

@@ -27,7 +27,7 @@ from aiogram_neonpay.events import (
 )
 from aiogram_neonpay.ledger.buyers import user_of_name
 from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
-from aiogram_neonpay.ledger.subscriptions import STATES, digest_of, end_of, ended, turn, turned
+from aiogram_neonpay.ledger.subscriptions import STATES, digest_of, end_of, ended, goes_on, turn, turned
 from aiogram_neonpay.models import Subscription, SubscriptionState
 from aiogram_neonpay.news import News
 from aiogram_neonpay.records import subscription_of
@@ -46,8 +46,8 @@ EVENTS: dict[str, type[SubscriptionEvent]] = {
     "expired": SubscriptionExpired,
 }
 WAITS_FOR_FIRST = 32
-"""Payloads of a buyer of which Telegram said something before their first payment was heard, and how much of each;
-more is dropped."""
+"""Payloads of a buyer of which Telegram said something before their first payment was heard, and how much of each is
+kept."""
 
 ASKED_AGAIN = 30.0
 """Seconds after which a worker asks Telegram what the process that began to ask did not live to."""
@@ -162,8 +162,8 @@ class Subscriptions:
         if user_id is None:
             raise ValidationError("user_id", "is required with a stage", user_id)
         check_stage_id(stage_id)
-        subs = (await self._shop.buyers.read(bot.id, user_id)).get("subs", {})
-        mine = [name for name, sub in subs.items() if sub["stage"] == stage_id and sub["state"] != "expired"]
+        subs, now = (await self._shop.buyers.read(bot.id, user_id)).get("subs", {}), self._shop.clock()
+        mine = [name for name, sub in subs.items() if sub["stage"] == stage_id and goes_on(sub, now)]
         # Of several it is one that is yet to be asked for; else the answer is what it is already.
         fitting = [name for name in mine if not _is_so(subs[name], cancel)] or mine
         if not fitting:
@@ -205,6 +205,8 @@ class Subscriptions:
         sub = known["subs"].get(sub_id)
         if sub is None or _is_so(sub, cancel):
             return fields
+        if cancel and sub["state"] == SubscriptionState.EXPIRED.value:  # given back, and charged no more
+            return {**fields, "subs": {**known["subs"], sub_id: {**sub, "by": "bot"}}}
         if cancel:
             return {**fields, **turn(known, sub_id, "canceled", by="bot", now=self._shop.clock())}
         # The buyer may resume it now; Telegram charges after they tap, and says so then.
@@ -330,7 +332,7 @@ async def _never_read(bot: Bot, moment: float) -> bool:
 
 def _is_so(sub: Record, cancel: bool) -> bool:
     """Whether a subscription is as it was asked to be."""
-    by_bot = sub["state"] == SubscriptionState.CANCELED.value and sub.get("by") == "bot"
+    by_bot = sub["state"] in ("canceled", "expired") and sub.get("by") == "bot"
     return by_bot if cancel else not by_bot
 
 

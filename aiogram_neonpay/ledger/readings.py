@@ -17,8 +17,8 @@ class Readings:
 
     ``baseline``: Unix seconds of the first start; what was paid before it is none of ours. ``watermark``: the date up
     to which every row is recorded. ``hint``: the offset at which the last reading began. ``balance`` and ``anchor``:
-    what the bot owned when the row ``anchor`` was the last. ``reading_until``: until when a worker is at it. ``judged``: what
-    was charged before it is known.
+    what the bot owned when the row ``anchor`` was the last. ``reading_until``: until when a worker is at it.
+    ``judged``: what was charged before it is known.
     """
 
     def __init__(self, engine: LedgerEngine) -> None:

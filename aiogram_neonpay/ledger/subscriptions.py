@@ -21,7 +21,19 @@ from typing import Any, NamedTuple
 
 from aiogram_neonpay.ledger.base import new_nonce
 
-__all__ = ["PERIOD", "Joined", "applied", "digest_of", "end_of", "ended", "is_awaited", "refunded", "turn", "turned"]
+__all__ = [
+    "PERIOD",
+    "Joined",
+    "applied",
+    "digest_of",
+    "end_of",
+    "ended",
+    "goes_on",
+    "is_awaited",
+    "refunded",
+    "turn",
+    "turned",
+]
 
 PERIOD = 2_592_000
 """Seconds of a period. Bot API ``createInvoiceLink``, parameter ``subscription_period``."""
@@ -194,6 +206,11 @@ def end_of(known: Mapping[str, Any], grace: float) -> float | None:
 def is_awaited(known: Mapping[str, Any]) -> bool:
     """Whether a renewal is to come, and may be late."""
     return known["state"] in (ACTIVE, FAILED) and "refunded" not in known
+
+
+def goes_on(known: Mapping[str, Any], now: float) -> bool:
+    """Whether Telegram may charge for it again: after a refund it does, though what was paid has ended."""
+    return known["state"] != EXPIRED or max(_charged(known).values()) > now
 
 
 def ended(subscriptions: Mapping[str, dict[str, Any]], now: float, grace: float) -> list[str]:

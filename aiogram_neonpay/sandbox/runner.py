@@ -102,6 +102,7 @@ def run_sandbox(
     host: str = "127.0.0.1",
     port: int = DEFAULT_PORT,
     allow_public: bool = False,
+    sandbox: Sandbox | None = None,
     bot_defaults: DefaultBotProperties | None = None,
 ) -> None:
     """Run a dispatcher on a sandbox of its own until Ctrl-C or SIGTERM, and print the page's address.
@@ -119,6 +120,7 @@ def run_sandbox(
             host=host,
             port=port,
             allow_public=allow_public,
+            sandbox=sandbox,
             bot_defaults=bot_defaults,
             handle_signals=True,
         ) as running:

@@ -22,7 +22,7 @@ from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0
-PROGRAMS = ["minimal", "donations", "shop", "demo"]
+PROGRAMS = ["minimal", "donations", "shop", "subscription", "demo"]
 OURS = ("BOT_TOKEN", "DEMO_DB", "REDIS_URL", "SHOP_DATABASE")
 
 

@@ -29,7 +29,20 @@ class Deed(NamedTuple):
 
 
 WAITS = st.sampled_from([0.0, 3600.0, DAY, 6 * DAY, 30 * DAY, 45 * DAY])
-KINDS = ("pass", "pass", "renewal", "renewal", "pack", "short pack", "ever", "again", "refund", "refund", "revoke", "use")
+KINDS = (
+    "pass",
+    "pass",
+    "renewal",
+    "renewal",
+    "pack",
+    "short pack",
+    "ever",
+    "again",
+    "refund",
+    "refund",
+    "revoke",
+    "use",
+)
 DEEDS = st.lists(st.builds(Deed, st.sampled_from(KINDS), st.integers(1, 12), WAITS), max_size=25)
 MANY = st.lists(
     st.builds(Deed, st.sampled_from(["pass", "pass", "renewal", "pack", "refund", "use"]), st.integers(1, 12), WAITS),
@@ -91,12 +104,16 @@ class Buyer:
         elif deed.kind in ("pack", "short pack"):
             seconds = None if deed.kind == "pack" else 5 * DAY
             end = float("inf") if seconds is None else self.now + seconds
-            self.grant({**item, "for": seconds, "uses": number, "used": 0}, {**line, "uses": number, "used": 0, "end": end})
+            self.grant(
+                {**item, "for": seconds, "uses": number, "used": 0}, {**line, "uses": number, "used": 0, "end": end}
+            )
         elif deed.kind == "renewal":
             sub = SUBSCRIPTIONS[number % 2]
             ends = [known["until"] for known in self.paper.lines if known.get("sub") == sub and not known["gone"]]
             until = max([self.now, *ends]) + 30 * DAY
-            self.grant({**item, "sub": sub, "until": until, "why": "subscription"}, {**line, "sub": sub, "until": until})
+            self.grant(
+                {**item, "sub": sub, "until": until, "why": "subscription"}, {**line, "sub": sub, "until": until}
+            )
         elif deed.kind == "again" and self.named:
             self.grants = access.grant(self.grants, dict(self.named[number % len(self.named)]), self.now)
         elif deed.kind == "refund" and self.named:

@@ -138,9 +138,8 @@ class Books:
         """Compare both ledgers charge by charge, and the handlers' journal with what happened."""
         await self._compare_ledgers()
         entries = self._town.journal.entries
-        twice = [key for key, times in Counter((e.kind, e.key) for e in entries if e.key and "Sub" not in e.kind).items()
-                 if times > 1]  # fmt: skip
-        assert not twice, "a settled charge was handled again"
+        charges = Counter((entry.kind, entry.key) for entry in entries if entry.kind not in KINDS)
+        assert set(charges.values()) == {1}, "a settled charge was handled again"
         for person in self._town.people:
             for sub in person.subscriptions():
                 self._compare_events(person, sub)

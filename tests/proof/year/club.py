@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
 
 from aiogram import Bot, Dispatcher
@@ -94,10 +94,8 @@ class Worker:
         self._loan.close()
 
     async def feed(self, update: dict[str, Any]) -> None:
-        try:
+        with suppress(RuntimeError):  # a handler failed; the ledger knows
             await self.dispatcher.feed_raw_update(self.bot, update)
-        except RuntimeError:
-            pass  # a handler failed; the ledger knows
 
     async def read_ledger(self) -> None:
         """Do what the timer would: read Telegram's own ledger, if it is time."""

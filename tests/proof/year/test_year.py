@@ -1,6 +1,7 @@
 """Twelve months of a club: at every month's end everybody has what they paid for, at the year's end the ledgers agree.
 
-``NEONPAY_PROOF=long`` lives with a thousand people, and with a seed of its own in every run; ``NEONPAY_YEAR=7`` names one.
+``NEONPAY_PROOF=long`` lives with a thousand people, and with a seed of its own in every run; ``NEONPAY_YEAR=7`` names
+one.
 """
 
 from __future__ import annotations

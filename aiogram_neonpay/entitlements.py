@@ -13,7 +13,7 @@ from aiogram import Bot
 from aiogram_neonpay.checks import check_seconds
 from aiogram_neonpay.ledger import access
 from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
-from aiogram_neonpay.ledger.subscriptions import Joined, applied, refunded, turn, turned
+from aiogram_neonpay.ledger.subscriptions import EARLY, Joined, applied, gap_before, refunded, turn, turned
 from aiogram_neonpay.models import Subscription
 from aiogram_neonpay.records import names_of, offer_of, subscription_of, user_of
 from aiogram_neonpay.shop import Shop
@@ -62,22 +62,33 @@ class Entitlements:
     async def waits(self, bot: Bot, claim: Claim) -> float | None:
         """Return after how many seconds to try again to deliver a charge, when an earlier one is to come first.
 
-        Those of a subscription that are found in Telegram's ledger together, after a long absence, are told in their
-        order. What they give is given at once.
+        Renewals that were missed in a long absence are found in Telegram's ledger, and told in their order. What a
+        charge gives is given at once.
         """
         body = claim.body
-        if not body.get("recovered") or body.get("recurring") is None:
+        recovered = bool(body.get("recovered"))
+        if body.get("recurring") is None or not (recovered or await self._follows_a_gap(bot, claim)):
             return None
+        is_read = recovered or await self._shop.is_read(bot, body["at"] - EARLY)
         payload = _charge_of(body)["payload"]
         waiting = [known for known in await _waiting(self._shop, bot, body["user"]) if known["at"] < body["at"]]
         earlier = [known for known in waiting if _charge_of(known)["payload"] == payload]
-        if not earlier:
+        if is_read and not earlier:
             return None
-        if all("sub" in known for known in earlier):
+        if not recovered or all("sub" in known for known in earlier):
             await self.recognise(bot, claim)
             if body.get("doubt") is None:
                 await self.give(bot, claim, await self._shop.stage_of(body))
-        return PATIENCE * float(max(1, *(known["attempts"] for known in earlier)))
+        return PATIENCE * float(max([1, *(known["attempts"] for known in earlier)]))
+
+    async def _follows_a_gap(self, bot: Bot, claim: Claim) -> bool:
+        """Whether renewals must have been missed before this one; that is noted, for it fills the gap itself."""
+        body = claim.body
+        if body["recurring"] == AGAIN and "sub" not in body:
+            buyer = await self._shop.buyers.read(bot.id, body["user"])
+            if gap_before(buyer.get("subs", {}), _charge_of(body)):
+                claim.notes["late"] = body["late"] = True
+        return bool(body.get("late"))
 
     def _read_again(self, bot: Bot, claim: Claim) -> None:
         """Read the payload of a payment once more: its key may be among ``previous_secrets`` by now."""

@@ -101,7 +101,7 @@ class Installation:
         self.subscriptions = Subscriptions(shop, news, retries)
         self.worker = Worker(shop, self.feed, self.refunds, self.subscriptions)
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
-        self.subscriptions.is_read = self.reconciler.is_read
+        shop.is_read = self.reconciler.is_read
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
         self.outages = Outages(shop, self.feed, self.worker)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any
@@ -94,6 +94,8 @@ class Shop:
         # One for each shop: in a process with several, a handler of one may sell through another.
         self._bot_in_hand: ContextVar[Bot | None] = ContextVar("neonpay_bot", default=None)
         self.only_bot: Bot | None = None
+        # Whether all that Telegram charged until a moment is known; whoever reads its ledger puts itself here.
+        self.is_read: Callable[[Bot, float], Awaitable[bool]] = _never_read
         self._engine: LedgerEngine | None = None
         self._charges: Charges | None = None
         self._buyers: Buyers | None = None
@@ -281,3 +283,8 @@ class Shop:
 def _is_text(value: object) -> bool:
     """Whether a value is a string that can be written as UTF-8."""
     return isinstance(value, str) and not any(0xD800 <= ord(character) <= 0xDFFF for character in value)
+
+
+async def _never_read(bot: Bot, moment: float) -> bool:
+    """Stand in for Telegram's own ledger where nobody reads it: what is known is all there is."""
+    return True

@@ -7,7 +7,6 @@ Whichever worker holds that record then does it, in order, until it is done.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -68,7 +67,6 @@ class Subscriptions:
         self._shop = shop
         self._news = news
         self._retries = retries
-        self.is_read: Callable[[Bot, float], Awaitable[bool]] = _never_read
 
     async def of(self, bot: Bot, user_id: int) -> list[Subscription]:
         """Return a buyer's subscriptions, the newest first; those that have expired are among them."""
@@ -279,7 +277,7 @@ class Subscriptions:
         if min(moments) + LATE > self._shop.clock():
             return True
         last = max(float(subs[name]["until"]) for name in over)
-        return await self.is_read(bot, last) and not await charges_to_give(self._shop, bot, user_id)
+        return await self._shop.is_read(bot, last) and not await charges_to_give(self._shop, bot, user_id)
 
     async def _waits_for_charge(self, bot: Bot, item: Record) -> float | None:
         """Return after how many seconds to look again, if the charge before a piece of news is yet to be delivered."""
@@ -323,11 +321,6 @@ class Subscriptions:
             logger.exception("bot %s: a handler of the news of subscription %s failed", bot.id, item["sub"])
             return f"{type(error).__name__}: {redacted(str(error))}"[:200]
         return None
-
-
-async def _never_read(bot: Bot, moment: float) -> bool:
-    """Stand in for Telegram's own ledger where it is not read: what is known is all there is."""
-    return True
 
 
 def _is_so(sub: Record, cancel: bool) -> bool:

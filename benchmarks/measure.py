@@ -156,10 +156,14 @@ async def sell_block(rig: Rig, size: int = BLOCK, *, at_once: bool = False) -> S
     return spent
 
 
+FIRST_TALKER, TALKERS = 1000, 50
+"""Who writes ordinary messages."""
+
+
 async def talk_block(rig: Rig, size: int = 3 * BLOCK) -> Spent:
     """Feed ordinary messages and return seconds a message."""
     rig.heard.clear()
-    updates = [message(1000 + number % 50, text="hello") for number in range(size)]
+    updates = [message(FIRST_TALKER + number % TALKERS, text="hello") for number in range(size)]
 
     async def work() -> None:
         for update in updates:

@@ -82,23 +82,25 @@ def floor(path: str, db: int = 0) -> Rig:
         record["state"] = "settled"
         await settle(keys=keys[:2], args=[charge, json.dumps(record)])
 
-    return _closing(Rig(bot, dispatcher, heard, sellers.order_payload), storage)
+    return closing(Rig(bot, dispatcher, heard, sellers.order_payload), storage)
 
 
 def ours(path: str) -> Rig:
     """This package on the dispatcher's RedisStorage."""
     storage = storage_at(path)
-    return _closing(sellers.ours(storage), storage)
+    return closing(sellers.ours(storage), storage)
 
 
 def counted(path: str, make: Callable[[RedisStorage], Rig]) -> tuple[Rig, list[str]]:
     """Return a rig on a counting client, and the list of what it sends."""
     sent: list[str] = []
     storage = RedisStorage(counting_client(path, sent))
-    return _closing(make(storage), storage), sent
+    return closing(make(storage), storage), sent
 
 
-def _closing(rig: Rig, storage: RedisStorage) -> Rig:
+def closing(rig: Rig, storage: RedisStorage) -> Rig:
+    """Let a rig close its storage, and tell what its server used."""
+
     async def server_cpu() -> float:
         used = await storage.redis.info("cpu")
         return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])

@@ -8,8 +8,8 @@ from aiogram.fsm.storage.base import BaseStorage
 from aiogram.methods import CreateInvoiceLink
 from aiogram.types import Message, PreCheckoutQuery
 
-from aiogram_neonpay import NeonPay, PaymentCompleted, PaymentResult, PaymentStage, neonpay_router
-from benchmarks.measure import Rig
+from aiogram_neonpay import HasAccess, NeonPay, PaymentCompleted, PaymentResult, PaymentStage, neonpay_router
+from benchmarks.measure import FIRST_TALKER, TALKERS, Rig
 from benchmarks.stub import PRICE, calls_of, make_bot
 
 
@@ -100,6 +100,23 @@ def pay_of(rig: Rig) -> NeonPay:
     pay = rig.dispatcher["neonpay"]
     assert isinstance(pay, NeonPay)
     return pay
+
+
+async def members(storage: BaseStorage | None = None, *, asks: bool) -> Rig:
+    """A bot with ours whose every message is for members, who all have a month of it.
+
+    :param asks: whether the handler has ``HasAccess``.
+    """
+    rig, pay = _ours(storage)
+    heard = rig.heard
+
+    async def hear(message: Message) -> None:
+        heard.append(message.text or "")
+
+    rig.dispatcher.message.register(hear, *([HasAccess("pro")] if asks else []))
+    for user in range(FIRST_TALKER, FIRST_TALKER + TALKERS):
+        await pay.grant_access(user, "pro", access_for=30 * 86_400)
+    return rig
 
 
 def talker(*, with_plugin: bool) -> Rig:

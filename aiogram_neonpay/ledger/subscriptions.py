@@ -22,12 +22,14 @@ from typing import Any, NamedTuple
 from aiogram_neonpay.ledger.base import new_nonce
 
 __all__ = [
+    "EARLY",
     "PERIOD",
     "Joined",
     "applied",
     "digest_of",
     "end_of",
     "ended",
+    "gap_before",
     "goes_on",
     "is_awaited",
     "refunded",
@@ -46,7 +48,7 @@ REMEMBERED = 24
 KEPT = 50
 """Subscriptions of one buyer; the oldest of those that have ended are forgotten first."""
 EARLY = 3 * 86400
-"""Seconds before the end of a period in which a charge is taken for its renewal when nothing else tells."""
+"""Seconds round the end of a period in which a charge is taken for its renewal when nothing else tells."""
 
 Subscriptions = dict[str, dict[str, Any]]
 """By the reference of the first charge known."""
@@ -121,6 +123,12 @@ def _renewed(subscriptions: Mapping[str, dict[str, Any]], charge: Mapping[str, A
     if charge["recurring"] == "row":
         same = [name for name in same if _continues(subscriptions[name], at)]
     return min(same, key=lambda name: abs(_end_before(subscriptions[name], at) - at), default=None)
+
+
+def gap_before(subscriptions: Mapping[str, dict[str, Any]], charge: Mapping[str, Any]) -> bool:
+    """Whether a renewal comes so late that others must have been missed before it, or that it failed for days."""
+    name = _renewed(subscriptions, charge)
+    return name is not None and float(charge["at"]) > _end_before(subscriptions[name], float(charge["at"])) + EARLY
 
 
 def _continues(known: Mapping[str, Any], at: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from benchmarks.groups.access import access_tables
 from benchmarks.groups.basic import import_tables, memory_tables, message_tables, redis_tables
 from benchmarks.groups.latency import latency_tables
 from benchmarks.groups.reconcile import reconcile_tables
@@ -20,6 +21,7 @@ GROUPS: dict[str, Group] = {
     "redis": redis_tables,
     "sqlite": sqlite_tables,
     "messages": message_tables,
+    "access": access_tables,
     "sizes": size_tables,
     "latency": latency_tables,
     "reconcile": reconcile_tables,

@@ -345,3 +345,15 @@ async def test_no_more_is_used_than_there_is_however_many_ask_at_once(bot: Recor
 
 async def _deliver(event: PaymentCompleted) -> None:
     """Deliver what was bought: the access is all there is to it."""
+
+
+async def test_who_has_it_for_ever_may_still_buy_a_week(
+    bot: RecordingBot, dp: Dispatcher, pay: NeonPay, clock: Clock
+) -> None:
+    pay.completed(_deliver)
+    bought = await buy(bot, dp, pay, clock, "ever")
+    await buy(bot, dp, pay, clock, "week")
+    access = await pay.access(ALICE, "pro")
+    assert access is not None and access.expires_at is None
+    await dp.feed_raw_update(bot, refunded(bought))
+    assert await end_of(pay, clock) == 7

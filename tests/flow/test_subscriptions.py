@@ -463,3 +463,86 @@ async def test_a_key_sends_the_offer_of_a_subscription_once(club: Club) -> None:
 
     assert first.message_id == again.message_id
     assert len(club.bot.sent(SendMessage)) == 1 and len(club.bot.sent(CreateInvoiceLink)) == 1
+
+
+async def test_a_renewal_that_is_refunded_at_once_ends_at_once(club: Club) -> None:
+    first = await club.subscribe()
+    club.clock.now += MONTH
+    renewal = club.charge()
+    await club.feed(renewal)
+    club.clock.now += 600
+    await club.feed(refunded(renewal))
+
+    assert not await club.has_access()
+    await club.pay.run_due()
+    assert club.kinds[-1] == "SubscriptionExpired"
+    # A refund does not cancel: Telegram would charge again, so it can still be cancelled.
+    known = await club.pay.cancel_subscription(ALICE, "club")
+    await club.pay.run_due()
+    [asked] = club.bot.sent(EditUserStarSubscription)
+    assert asked.telegram_payment_charge_id == charge_of(first)
+    assert known.state is SubscriptionState.EXPIRED and club.kinds[-1] == "SubscriptionExpired"
+    club.clock.now += MONTH
+    with pytest.raises(SubscriptionError, match="no running"):
+        await club.pay.cancel_subscription(ALICE, "club")
+
+
+async def test_a_present_of_an_hour_does_not_shorten_the_grace(club: Club) -> None:
+    await club.subscribe()
+    await club.pay.grant_access(ALICE, "club", access_for=3600)
+    await club.later(MONTH + 2 * 3600)
+    assert await club.has_access()
+    await club.later(DAY)
+    assert not await club.has_access()
+
+
+async def test_turns_of_before_the_first_payment_are_told_after_it(club: Club) -> None:
+    await club.pay.create_link("club", user_id=ALICE)
+    club.payload = club.bot.payload()
+    for state in ("canceled", "active", "canceled"):
+        await club.turn(state)
+    await club.feed(club.charge(first=True))
+    await club.pay.run_due()
+
+    assert club.kinds == [
+        "SubscriptionStarted",
+        "SubscriptionCanceled",
+        "SubscriptionRestored",
+        "SubscriptionCanceled",
+    ]
+
+
+async def test_what_was_cancelled_after_a_renewal_stays_so_when_that_is_heard_of_later(club: Club) -> None:
+    await club.subscribe()
+    club.clock.now += MONTH
+    renewal = club.charge()
+    club.clock.now += 3600
+    await club.turn("canceled")
+    await club.feed(renewal)
+
+    [known] = await club.pay.list_subscriptions(ALICE)
+    assert (known.state, known.expires_at.timestamp()) == (SubscriptionState.CANCELED, club.clock.now - 3600 + MONTH)
+
+
+async def test_news_waits_for_the_handlers_of_the_charge_before_it(club: Club) -> None:
+    fails = 1
+
+    @club.pay.subscription_started.outer_middleware
+    async def unlucky(handler: Any, event: Any, data: dict[str, Any]) -> Any:
+        nonlocal fails
+        if fails:
+            fails -= 1
+            raise RuntimeError("no luck")
+        return await handler(event, data)
+
+    await club.pay.create_link("club", user_id=ALICE)
+    club.payload = club.bot.payload()
+    with pytest.raises(RuntimeError):
+        await club.feed(club.charge(first=True))
+    await club.turn("canceled")
+    await club.pay.run_due()
+    assert club.kinds == []
+    await club.later(3)
+    await club.later(6)
+
+    assert club.kinds == ["SubscriptionStarted", "SubscriptionCanceled"]

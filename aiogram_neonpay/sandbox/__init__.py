@@ -22,7 +22,7 @@ from aiogram_neonpay.sandbox.faults.orders import Faults
 from aiogram_neonpay.sandbox.faults.rules import CallFault, Fault, UpdateFault
 from aiogram_neonpay.sandbox.http.server import SandboxServer
 from aiogram_neonpay.sandbox.methods import Reply
-from aiogram_neonpay.sandbox.models import Call, ChatMessage, LedgerRow, PersonRow, Receipt
+from aiogram_neonpay.sandbox.models import Call, ChatMessage, LedgerRow, PersonRow, Receipt, Subscription
 from aiogram_neonpay.sandbox.rules import Rules
 from aiogram_neonpay.sandbox.runner import (
     DEMO_USERS,
@@ -57,6 +57,7 @@ __all__ = [
     "SandboxGroup",
     "SandboxServer",
     "SandboxUser",
+    "Subscription",
     "UpdateFault",
     "run_sandbox",
     "serve_dispatcher",

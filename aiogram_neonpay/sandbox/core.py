@@ -14,7 +14,7 @@ from aiogram_neonpay.sandbox.faults.book import FaultBook
 from aiogram_neonpay.sandbox.faults.orders import Faults
 from aiogram_neonpay.sandbox.ids import IdSource
 from aiogram_neonpay.sandbox.methods import BotApi, Reply
-from aiogram_neonpay.sandbox.models import Call, Charge, LedgerRow, Receipt
+from aiogram_neonpay.sandbox.models import Call, Charge, LedgerRow, Receipt, Subscription
 from aiogram_neonpay.sandbox.payments import Payments
 from aiogram_neonpay.sandbox.rules import Rules
 from aiogram_neonpay.sandbox.users import PATIENCE, SandboxGroup, SandboxUser, find_bot
@@ -110,6 +110,14 @@ class Sandbox:
     def ledger(self, bot: str | int | None = None) -> BotLedger:
         """Return the handle with which a bot's Star transactions are given a past, or gaps."""
         return BotLedger(self.world, find_bot(self.world, bot))
+
+    def subscriptions(self, bot: str | int | None = None) -> list[Subscription]:
+        """Return everybody's subscriptions, to all bots or to one, in the order in which they began.
+
+        Those that are over stay in the list.
+        """
+        bot_id = None if bot is None else find_bot(self.world, bot).id
+        return self.payments.subscriptions.of(bot_id=bot_id)
 
     def pending_updates(self, bot: str | int | None = None) -> int:
         """Return how many updates wait for a bot, unconfirmed."""

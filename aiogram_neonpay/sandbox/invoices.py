@@ -26,7 +26,6 @@ from aiogram_neonpay.sandbox.rules import (
     LARGEST_AMOUNT,
     PAYLOAD_BYTES,
     STARS,
-    SUBSCRIPTION_PERIOD,
     SUBSCRIPTION_PRICE,
     SUGGESTED_TIPS,
     TITLE_CHARACTERS,
@@ -126,7 +125,7 @@ def check_with_telegram(draft: DraftInvoice, total: int, rules: Rules, *, as_lin
     if draft.subscription_period:
         if not as_link:
             raise refuse("SUBSCRIPTION_EXPORT_MISSING")
-        if draft.subscription_period != SUBSCRIPTION_PERIOD:
+        if draft.subscription_period not in rules.subscription_periods:
             raise refuse(GUESS_SUBSCRIPTION_PERIOD)
         if total > SUBSCRIPTION_PRICE:
             raise refuse(GUESS_SUBSCRIPTION_TOO_HIGH)

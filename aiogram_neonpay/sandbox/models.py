@@ -90,7 +90,7 @@ class Invoice:
 
 @dataclass(slots=True)
 class Charge:
-    """One successful payment."""
+    """One successful payment; ``renews`` is the id of the first charge of the subscription it renews."""
 
     id: str
     bot_id: int
@@ -102,6 +102,68 @@ class Charge:
     subscription_until: int | None = None
     refunded: bool = False
     affiliate: Affiliate | None = None
+    renews: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """What one person pays a bot for again and again. It shows how things stand now, and changes with them.
+
+    ``charges`` are the ids of its payments, oldest first. ``started`` and ``expiration_date``, the end of the period
+    that is paid for, are Unix seconds. ``canceled`` tells that it will not be renewed, ``canceled_by_bot`` that the
+    person may not re-enable it, ``failed`` that its last renewal could not be charged, ``over`` that it has ended.
+    """
+
+    bot_id: int
+    user_id: int
+    invoice: Invoice
+    started: int
+    expiration_date: int
+    charges: list[str]
+    canceled: bool = False
+    canceled_by_bot: bool = False
+    failed: bool = False
+    over: bool = False
+
+    @property
+    def state(self) -> str:
+        """``active``; ``canceled``, its paid period running on; ``failed``, a renewal unpaid; or ``expired``."""
+        if self.over:
+            return "failed" if self.failed else "expired"
+        if self.canceled:
+            return "canceled"
+        return "failed" if self.failed else "active"
+
+    @property
+    def can_be_restored(self) -> bool:
+        """Whether the person may re-enable it now."""
+        return self.canceled and not self.canceled_by_bot and not self.over
+
+    @property
+    def first_charge_id(self) -> str:
+        """The id of its first payment, by which the bot cancels it."""
+        return self.charges[0]
+
+    @property
+    def payload(self) -> str:
+        """What the bot wrote into the invoice."""
+        return self.invoice.payload
+
+    @property
+    def title(self) -> str:
+        """The title of the invoice."""
+        return self.invoice.title
+
+    @property
+    def price(self) -> int:
+        """What each period costs, in Stars."""
+        return self.invoice.amount
+
+    @property
+    def period(self) -> int:
+        """How long each period is, in seconds."""
+        assert self.invoice.subscription_period is not None
+        return self.invoice.subscription_period
 
 
 @dataclass(slots=True)

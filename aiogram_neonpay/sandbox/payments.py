@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiogram_neonpay.sandbox import ledger
-from aiogram_neonpay.sandbox.errors import SandboxError, refuse
-from aiogram_neonpay.sandbox.models import Charge, Invoice, Json, Message, Person, Receipt
-from aiogram_neonpay.sandbox.rules import (
-    GUESS_PRE_CHECKOUT_QUERY,
-    GUESS_PROVIDER_CHARGE_ID,
-    MESSAGE_RETENTION,
-    PAYMENT_FORM_LIFETIME,
-    PRE_CHECKOUT_DEADLINE,
-    PRE_CHECKOUT_RETENTION,
-)
-from aiogram_neonpay.sandbox.updates import QueuedUpdate
+from aiogram_neonpay.sandbox.checkouts import Checkout, Checkouts
+from aiogram_neonpay.sandbox.errors import SandboxError
+from aiogram_neonpay.sandbox.models import Charge, Invoice, Message, Person, Receipt
+from aiogram_neonpay.sandbox.receipts import announce_payment, payment_json
+from aiogram_neonpay.sandbox.rules import MESSAGE_RETENTION, PAYMENT_FORM_LIFETIME
+from aiogram_neonpay.sandbox.subscriptions import Subscriptions
 from aiogram_neonpay.sandbox.world import BotAccount, World
 
 TIMEOUT = "BOT_PRECHECKOUT_TIMEOUT"
@@ -36,26 +31,14 @@ class PaymentForm:
     submitted: bool = False
 
 
-@dataclass(slots=True)
-class Checkout:
-    """A pre-checkout query on its way to a bot and back: the vote is ``None`` until the bot answers."""
-
-    id: str
-    bot_id: int
-    user_id: int
-    deadline: float
-    decided: asyncio.Event = field(default_factory=asyncio.Event)
-    vote: bool | None = None
-    error: str | None = None
-
-
 class Payments:
-    """All payments of one world."""
+    """All payments of one world; those of a subscription begin its life in ``subscriptions``."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._forms: dict[str, PaymentForm] = {}
-        self._checkouts: dict[str, Checkout] = {}
+        self._checkouts = Checkouts(world)
+        self.subscriptions = Subscriptions(world, self._checkouts)
 
     def open_form(self, person: Person, invoice: Invoice, message: Message | None = None) -> PaymentForm:
         """Show a payer the sheet of an invoice; ``message`` is the one it was opened from, if any."""
@@ -92,7 +75,9 @@ class Payments:
         if person.stars < invoice.amount:  # spent elsewhere while the bot was thinking
             return _failed(invoice, TOO_POOR)
         charge = ledger.sell(world, bot, person, invoice)
-        self._deliver(bot, person, charge, form.message)
+        announce_payment(world, charge, form.message)
+        if invoice.subscription_period:
+            self.subscriptions.begin(charge)
         return Receipt(True, None, charge.id, invoice.amount, None, charge.subscription_until)
 
     def answer(self, bot: BotAccount, query_id: str, ok: bool, error: str) -> None:
@@ -100,18 +85,11 @@ class Payments:
 
         :raises ApiError: 400 for an unknown, late or repeated answer (a guess).
         """
-        checkout = self._checkouts.get(query_id)
-        if checkout is None or checkout.bot_id != bot.id or self._world.clock.now() >= checkout.deadline:
-            raise refuse(GUESS_PRE_CHECKOUT_QUERY)
-        if checkout.decided.is_set():
-            raise refuse(GUESS_PRE_CHECKOUT_QUERY)
-        checkout.vote, checkout.error = ok, None if ok else error
-        checkout.decided.set()
+        self._checkouts.answer(bot, query_id, ok, error)
 
     def payer_of(self, query_id: str) -> int | None:
         """Return whose checkout a pre-checkout query is about, while it waits for its answer."""
-        checkout = self._checkouts.get(query_id)
-        return checkout.user_id if checkout else None
+        return self._checkouts.payer_of(query_id)
 
     def refund(self, bot: BotAccount, user_id: int, charge_id: str, *, notify: bool = True) -> Charge:
         """Refund a charge: Stars go back, and the bot's service message says so.
@@ -120,7 +98,7 @@ class Payments:
         :raises ApiError: as :func:`aiogram_neonpay.sandbox.ledger.give_back`.
         """
         charge = ledger.give_back(self._world, bot, user_id, charge_id)
-        content = _payment_json(charge)
+        content = payment_json(charge, self._world.rules)
         if not content["provider_payment_charge_id"]:
             del content["provider_payment_charge_id"]
         chat = self._world.private_chat(bot.id, user_id)
@@ -133,6 +111,8 @@ class Payments:
         for other in chat.messages.values():
             if other.charge_id == charge.id and other is not message:
                 self._world.announce(other)
+        if self._world.rules.refund_ends_subscription:
+            self.subscriptions.end_with(charge)
         return charge
 
     def repeat(self, charge: Charge) -> None:
@@ -150,64 +130,13 @@ class Payments:
         self._world.show_update(bot, update)
 
     async def _ask(self, bot: BotAccount, person: Person, invoice: Invoice) -> Checkout:
-        world = self._world
-        deadline = world.clock.now() + PRE_CHECKOUT_DEADLINE
-        checkout = Checkout(world.ids.query_id(), bot.id, person.id, deadline)
-        self._checkouts[checkout.id] = checkout
-        timer = world.clock.call_at(deadline, checkout.decided.set)
-        world.update(
-            bot,
-            "pre_checkout_query",
-            {
-                "id": checkout.id,
-                "from": person.as_user(),
-                "currency": invoice.currency,
-                "total_amount": invoice.amount,
-                "invoice_payload": invoice.payload,
-            },
-            lane=f"pre_checkout:{person.id}",
-            lifetime=PRE_CHECKOUT_RETENTION,
-        )
+        voted = asyncio.Event()
+        checkout = self._checkouts.ask(bot, person, invoice, lambda _: voted.set())
         try:
-            await checkout.decided.wait()
+            await voted.wait()
         finally:
-            timer.cancel()
-            self._checkouts.pop(checkout.id, None)
+            self._checkouts.forget(checkout)
         return checkout
-
-    def _deliver(self, bot: BotAccount, person: Person, charge: Charge, paid: Message | None) -> None:
-        world = self._world
-        chat = world.private_chat(bot.id, person.id)
-        if world.rules.paying_opens_chat:
-            chat.started = True
-        content = _payment_json(charge)
-        if charge.subscription_until:
-            content["is_recurring"] = True
-            content["is_first_recurring"] = True
-            content["subscription_expiration_date"] = charge.subscription_until
-        # Also for an invoice paid in a group: the service message comes in the payer's private chat.
-        message = world.post(chat, person.as_user(), {"successful_payment": content})
-        message.charge_id = charge.id
-
-        def remember(update: QueuedUpdate) -> None:
-            charge.update_id, charge.update_message = update.id, update.content
-
-        world.message_update(bot, message, queued=remember)
-        if paid is not None and paid.chat is chat and paid.charge_id is None:
-            paid.charge_id = charge.id
-            world.announce(paid)
-        world.announce(message)
-
-
-def _payment_json(charge: Charge) -> Json:
-    invoice = charge.invoice
-    return {
-        "currency": invoice.currency,
-        "total_amount": invoice.amount,
-        "invoice_payload": invoice.payload,
-        "telegram_payment_charge_id": charge.id,
-        "provider_payment_charge_id": GUESS_PROVIDER_CHARGE_ID,
-    }
 
 
 def _failed(invoice: Invoice, code: str, text: str | None = None) -> Receipt:

@@ -5,8 +5,11 @@ Sources: core.telegram.org/bots/api (Bot API 10.3), the server in tdlib/telegram
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
+
+from aiogram_neonpay.sandbox.errors import ArgumentError
 
 #: The currency of Telegram Stars.
 STARS: Final = "XTR"
@@ -16,6 +19,8 @@ TITLE_CHARACTERS: Final = 32
 DESCRIPTION_CHARACTERS: Final = 255
 PAYLOAD_BYTES: Final = 128
 SUBSCRIPTION_PERIOD: Final = 2_592_000
+#: What Telegram's test servers take in its place (tdlib/td#3309).
+TEST_SUBSCRIPTION_PERIODS: Final = (60, 300)
 SUBSCRIPTION_PRICE: Final = 10_000
 #: Checked by the Bot API server itself for any currency (LabeledPricePart.cpp).
 LARGEST_AMOUNT: Final = 999_999_999_999
@@ -67,6 +72,8 @@ GUESS_UNKNOWN_CHARGE: Final = "CHARGE_NOT_FOUND"
 #: The right charge with another payer's id is taken for an unknown charge.
 GUESS_FOREIGN_CHARGE: Final = "CHARGE_NOT_FOUND"
 GUESS_BOT_TOO_POOR: Final = "BALANCE_TOO_LOW"
+#: Editing a subscription that has ended is taken for editing one that never was.
+GUESS_SUBSCRIPTION_OVER: Final = "CHARGE_ID_INVALID"
 #: What `provider_payment_charge_id` holds for Stars.
 GUESS_PROVIDER_CHARGE_ID: Final = ""
 #: Refunding what a store has charged back is taken for refunding twice.
@@ -88,6 +95,21 @@ class Rules:
         (refusing with BALANCE_TOO_LOW is a guess).
     :param commission_deducted: a sale with an affiliate is in the ledger without the commission, in Stars and
         nanostars, and so is its refund; ``False`` shows the price (which of the two is a guess).
+    :param test_periods: take subscription periods of 60 and 300 seconds and refuse 30 days, as Telegram's test
+        servers do.
+    :param renewal_asks: send a pre_checkout_query before a renewal is charged; a refusal or silence fails it
+        (a guess: Telegram's pages mention no such query).
+    :param renewal_charge_ids: a renewal has a charge id of its own; ``False`` shows the bot that of the first
+        payment, and the ledger another (which of the two is a guess).
+    :param renewal_payloads: a renewal carries the payload of the link; ``False`` leaves it empty (a guess).
+    :param renewal_retries: when a renewal that failed is tried again, in seconds after the end of the period that
+        was paid for, rising; by default never, and the subscription is over (a guess).
+    :param renewal_ids_edit: editUserStarSubscription takes the charge id of a renewal as well; refusing it with
+        CHARGE_ID_INVALID is a guess.
+    :param bot_cancel_updates: send a `subscription` update with the state ``canceled`` when the bot itself cancels
+        (a guess: the update is documented for what the user does).
+    :param refund_ends_subscription: a refund of any of its payments ends a subscription at once; that it leaves
+        the subscription alone is a guess.
     :param webhook_timeout: how long a webhook may take to answer, in real seconds.
     """
 
@@ -96,4 +118,22 @@ class Rules:
     paying_opens_chat: bool = True
     balance_below_zero: bool = False
     commission_deducted: bool = True
+    test_periods: bool = False
+    renewal_asks: bool = False
+    renewal_charge_ids: bool = True
+    renewal_payloads: bool = True
+    renewal_retries: tuple[float, ...] = ()
+    renewal_ids_edit: bool = False
+    bot_cancel_updates: bool = False
+    refund_ends_subscription: bool = False
     webhook_timeout: float = WEBHOOK_ANSWER_SECONDS
+
+    def __post_init__(self) -> None:
+        retries = self.renewal_retries
+        if any(later <= earlier for earlier, later in itertools.pairwise((0.0, *retries))):
+            raise ArgumentError(f"renewal_retries must be rising numbers of seconds above 0, not {retries}")
+
+    @property
+    def subscription_periods(self) -> tuple[int, ...]:
+        """The subscription periods that are taken, in seconds."""
+        return TEST_SUBSCRIPTION_PERIODS if self.test_periods else (SUBSCRIPTION_PERIOD,)

@@ -7,7 +7,7 @@ from typing import Any
 from aiogram_neonpay.sandbox import ledger, people
 from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.methods.inline import send_result
-from aiogram_neonpay.sandbox.models import Chat, ChatMessage, Invoice, Json, Message, PersonRow, Receipt
+from aiogram_neonpay.sandbox.models import Chat, ChatMessage, Invoice, Json, Message, PersonRow, Receipt, Subscription
 from aiogram_neonpay.sandbox.payments import Payments
 from aiogram_neonpay.sandbox.transcript import (
     chat_message,
@@ -202,6 +202,44 @@ class SandboxUser:
         if stars <= 0:
             raise SandboxError(f"a top-up is at least 1 Star, not {stars}")
         ledger.top_up(self._world, self._person, stars)
+
+    def subscriptions(self, *, bot: str | int | None = None) -> list[Subscription]:
+        """Return the person's subscriptions, to every bot or to one, in the order in which they began.
+
+        Those that are over stay in the list; each shows how it stands now (``state``, ``expiration_date``).
+        """
+        bot_id = None if bot is None else self._bot(bot).id
+        return self._payments.subscriptions.of(user_id=self.id, bot_id=bot_id)
+
+    def cancel_subscription(
+        self, subscription: Subscription | Receipt | str | None = None, *, payload: str | None = None
+    ) -> Subscription:
+        """Cancel a subscription: it will not be renewed, its paid period runs on, and the bot is told.
+
+        :param subscription: which one: itself, a receipt or a charge id of it; by default the only one that can
+            be canceled.
+        :param payload: the only one with what the bot wrote into the invoice.
+        :raises SandboxError: when there is none or several, or it is over or canceled already.
+        """
+        book = self._payments.subscriptions
+        found = book.pick(self.id, subscription, payload, lambda item: not item.over and not item.canceled)
+        book.cancel(found)
+        return found
+
+    def restore_subscription(
+        self, subscription: Subscription | Receipt | str | None = None, *, payload: str | None = None
+    ) -> Subscription:
+        """Re-enable a canceled subscription before its period ends; nothing is charged now, and the bot is told.
+
+        Parameters are those of :meth:`cancel_subscription`.
+
+        :raises SandboxError: when there is none or several, it is not canceled, it is over, or the bot has
+            canceled it and not allowed the person to re-enable it.
+        """
+        book = self._payments.subscriptions
+        found = book.pick(self.id, subscription, payload, lambda item: not item.over and item.canceled)
+        book.restore(found)
+        return found
 
     # --- finding things ---
 

@@ -114,6 +114,14 @@ async def test_every_method_and_update_of_the_sandbox_fits_the_schema() -> None:
     await world.call("answerPreCheckoutQuery", pre_checkout_query_id=checkout["id"], ok=True)
     receipt = await paying
     assert "successful_payment" in await world.update("message")
+    alice.cancel_subscription()
+    assert (await world.update("subscription"))["state"] == "canceled"
+    params = {"user_id": chat, "telegram_payment_charge_id": receipt.transaction_id}
+    await world.call("editUserStarSubscription", **params, is_canceled=False)
+    alice.restore_subscription()
+    assert (await world.update("subscription"))["state"] == "active"
+    world.sandbox.clock.advance(days=30)
+    assert "is_first_recurring" not in (await world.update("message"))["successful_payment"]
     await world.call("refundStarPayment", user_id=chat, telegram_payment_charge_id=receipt.transaction_id)
     assert "refunded_payment" in await world.update("message")
     await world.call("getStarTransactions")

@@ -5,9 +5,9 @@ import time
 
 import pytest
 from aiogram import Bot
-from aiogram.exceptions import TelegramConflictError
+from aiogram.exceptions import TelegramBadRequest, TelegramConflictError
 
-from aiogram_neonpay.sandbox import Rules, Sandbox, SandboxServer
+from aiogram_neonpay.sandbox import Rules, Sandbox, SandboxServer, rules, updates
 from tests.sandbox.conftest import QuickSession, Stand
 from tests.sandbox.raw import call
 
@@ -102,6 +102,34 @@ async def test_messages_are_kept_a_day_and_pre_checkout_queries_150_seconds(stan
     assert stand.sandbox.pending_updates() == 1
     stand.sandbox.clock.advance(days=1)
     assert stand.sandbox.pending_updates() == 0
+
+
+@pytest.mark.asyncio
+async def test_what_a_full_queue_has_no_room_for_is_lost(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rules.QUEUE_LENGTH == 100_000
+    monkeypatch.setattr(updates, "QUEUE_LENGTH", 3)
+    for number in range(5):
+        await stand.alice.send(str(number))
+    queued = await stand.bot.get_updates()
+    assert [update.message.text for update in queued if update.message] == ["0", "1", "2"]
+    await stand.bot.get_updates(offset=queued[-1].update_id + 1)
+    await stand.alice.send("again")
+    (later,) = await stand.bot.get_updates()
+    assert later.message and later.message.text == "again" and later.update_id == queued[-1].update_id + 1
+
+
+@pytest.mark.asyncio
+async def test_a_dead_pre_checkout_query_can_still_be_delivered_and_not_be_answered(stand: Stand) -> None:
+    await stand.invoice()
+    paying = asyncio.ensure_future(stand.alice.pay())
+    assert await stand.sandbox.world.arrivals.until(lambda: stand.sandbox.pending_updates() == 1, 5)
+    stand.sandbox.clock.advance(seconds=140)  # the bot was restarted meanwhile
+    assert (await paying).error == "BOT_PRECHECKOUT_TIMEOUT"
+    query = (await stand.update("pre_checkout_query")).pre_checkout_query
+    assert query is not None
+    with pytest.raises(TelegramBadRequest, match="query is too old and response timeout expired"):
+        await stand.bot.answer_pre_checkout_query(query.id, ok=True)
+    assert stand.alice.balance == 500
 
 
 @pytest.mark.asyncio

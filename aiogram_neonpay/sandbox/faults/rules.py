@@ -167,6 +167,6 @@ def update_subject(bot_id: int, kind: str, content: Json) -> Subject:
     """Describe an update. Of a message the chat's owner counts too: a refund's message comes from the bot."""
     message = content if "chat" in content else content.get("message") or {}
     chat_id = message.get("chat", {}).get("id")
-    people = {content.get("from", {}).get("id"), chat_id}
+    people = {(content.get("from") or content.get("user") or {}).get("id"), chat_id}
     parts = tuple(part for part in MESSAGE_PARTS if part in content)
     return Subject((kind, *parts), bot_id, chat_id, frozenset(person for person in people if person is not None))

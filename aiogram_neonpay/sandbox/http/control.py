@@ -6,8 +6,8 @@ the user's own) and, for a private chat in a sandbox of several bots, ``bot_id``
 its username.
 
 =======================================  ==================================================================
-``GET /state``                           people with balances, the time, bots with balances and what keeps
-                                         them from getting their updates
+``GET /state``                           people with balances and the number of their ``subscriptions``, the
+                                         time, bots with balances and what keeps them from their updates
 ``POST /users``                          ``{name, stars?, language_code?, started?}``: a new person
 ``GET /users/{id}/chats``                the person's chat list
 ``GET /users/{id}/messages``             one chat (``?chat_id=&bot_id=``): messages, keyboard, commands
@@ -23,6 +23,13 @@ its username.
 ``POST /users/{id}/inline``              ``{query, bot_id?}``: inline query; answers ``{results}``
 ``POST /users/{id}/inline/send``         ``{result_id, chat_id?, bot_id?}``: send one of its results
 ``GET /users/{id}/history``              the changes of the person's balance, newest first
+``GET /users/{id}/subscriptions``        the person's subscriptions, newest first, those that are over included:
+                                         ``charge_id`` of the first payment, ``title``, ``amount``, ``period``,
+                                         ``state``, ``until``, ``can_cancel``, ``can_restore``, ``short`` (Stars
+                                         that are missing for the next payment) and more
+``POST /users/{id}/subscriptions/cancel``  ``{charge_id}``, ``{payload}`` or ``{}`` (the only one): cancel it
+``POST /users/{id}/subscriptions/restore`` the same: re-enable it before its period ends
+``GET /bots/{id}/subscriptions``         everybody's subscriptions to a bot, newest first
 ``POST /bots``                           ``{username, name?}``: a new bot; answers its ``token`` too
 ``GET /bots/{id}``                       balance, pending updates, whether it polls, its webhook
 ``GET /bots/{id}/transactions``          balance and transactions for reading, newest first
@@ -47,7 +54,7 @@ its username.
 ``POST /clock``                          ``{seconds}``: move time forward; fractions are allowed
 ``GET /log``                             the latest updates and Bot API calls
 ``GET /events``                          server-sent events: message, deleted, action, users, ledger,
-                                         commands, listening, update, call, clock, faults
+                                         subscriptions, commands, listening, update, call, clock, faults
 =======================================  ==================================================================
 """
 
@@ -68,6 +75,7 @@ from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.http import views
 from aiogram_neonpay.sandbox.http.control_bots import bot_routes
 from aiogram_neonpay.sandbox.http.control_faults import fault_routes
+from aiogram_neonpay.sandbox.http.control_subscriptions import subscription_routes
 from aiogram_neonpay.sandbox.http.fields import Handler, Route, body_of, number, only, optional_id, text, truth, whole
 from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.methods import shown_call
@@ -103,7 +111,8 @@ def add_control_api(app: web.Application, sandbox: Sandbox, listening: Listening
         ("GET", "/log", control.log),
         ("GET", "/events", control.events),
     ]
-    for method, path, handler in [*people_routes, *bot_routes(sandbox), *fault_routes(sandbox)]:
+    elsewhere = [*bot_routes(sandbox), *subscription_routes(sandbox), *fault_routes(sandbox)]
+    for method, path, handler in [*people_routes, *elsewhere]:
         app.router.add_route(method, f"/sandbox/api{path}", _explained(handler))
 
 
@@ -127,7 +136,8 @@ class _Control:
         self._listening = listening
 
     async def state(self, request: web.Request) -> web.Response:
-        return web.json_response(views.overview(self._world, self._listening.trouble))
+        running = self._sandbox.payments.subscriptions.running()
+        return web.json_response(views.overview(self._world, self._listening.trouble, running))
 
     async def add_user(self, request: web.Request) -> web.Response:
         body = await body_of(request)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from aiogram_neonpay.sandbox.models import Chat, Json, Message, Person
+from aiogram_neonpay.sandbox.models import Chat, Json, Message, Person, Subscription
 from aiogram_neonpay.sandbox.payments import PaymentForm
 from aiogram_neonpay.sandbox.transcript import current_keyboard, inline_rows
 from aiogram_neonpay.sandbox.world import BotAccount, World
@@ -15,11 +15,16 @@ from aiogram_neonpay.sandbox.world import BotAccount, World
 TRANSACTIONS_SHOWN = 200
 
 
-def overview(world: World, trouble: Callable[[BotAccount], Json | None]) -> Json:
-    """Return everybody, every bot with its balance and its trouble, and the time."""
+def overview(world: World, trouble: Callable[[BotAccount], Json | None], subscriptions: Mapping[int, int]) -> Json:
+    """Return everybody, every bot with its balance and its trouble, and the time.
+
+    :param subscriptions: how many subscriptions that are not over people have, by their ids.
+    """
     return {
         "now": world.clock.now(),
-        "users": [user_view(person) for person in world.people.values()],
+        "users": [
+            {**user_view(person), "subscriptions": subscriptions.get(person.id, 0)} for person in world.people.values()
+        ],
         "bots": [
             {
                 "id": bot.id,
@@ -105,7 +110,12 @@ def message_view(world: World, message: Message) -> Json:
         }
     for kind in ("successful_payment", "refunded_payment"):
         if kind in body:
-            view[kind] = {"amount": body[kind]["total_amount"], "receipt": _receipt(world, message)}
+            content = body[kind]
+            view[kind] = {
+                "amount": content["total_amount"],
+                "receipt": _receipt(world, message),
+                "renewal": "is_recurring" in content and "is_first_recurring" not in content,
+            }
     return view
 
 
@@ -121,6 +131,36 @@ def form_view(form: PaymentForm, world: World) -> Json:
         "subscription_period": invoice.subscription_period,
         "bot_name": world.bots[invoice.bot_id].name,
         "balance": world.people[form.user_id].stars,
+    }
+
+
+def subscription_view(world: World, subscription: Subscription) -> Json:
+    """Return a subscription as its screen shows it.
+
+    ``until`` is the end of the period that is paid for; ``short`` the Stars that are missing for the next one.
+    """
+    person, invoice = world.people[subscription.user_id], subscription.invoice
+    renews = not subscription.over and not subscription.canceled
+    return {
+        "charge_id": subscription.first_charge_id,
+        "bot_id": subscription.bot_id,
+        "bot_name": world.bots[subscription.bot_id].name,
+        "user_id": person.id,
+        "user_name": person.first_name,
+        "title": subscription.title,
+        "description": invoice.description,
+        "photo_url": invoice.photo_url,
+        "payload": subscription.payload,
+        "amount": subscription.price,
+        "period": subscription.period,
+        "state": subscription.state,
+        "started": subscription.started,
+        "until": subscription.expiration_date,
+        "payments": len(subscription.charges),
+        "canceled_by_bot": subscription.canceled_by_bot,
+        "can_cancel": renews,
+        "can_restore": subscription.can_be_restored,
+        "short": max(0, subscription.price - person.stars) if renews else 0,
     }
 
 

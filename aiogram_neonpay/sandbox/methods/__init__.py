@@ -44,6 +44,7 @@ SUPPORTED: dict[str, Handler] = {
     "sendInvoice": stars.send_invoice,
     "createInvoiceLink": stars.create_invoice_link,
     "answerPreCheckoutQuery": stars.answer_pre_checkout_query,
+    "editUserStarSubscription": stars.edit_user_star_subscription,
     "refundStarPayment": stars.refund_star_payment,
     "getStarTransactions": stars.get_star_transactions,
     "getMyStarBalance": stars.get_my_star_balance,

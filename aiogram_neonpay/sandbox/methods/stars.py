@@ -48,11 +48,18 @@ def answer_pre_checkout_query(context: Context) -> bool:
 
 def refund_star_payment(context: Context) -> bool:
     """Give a payment back in full."""
-    user_id = context.parameters.integer("user_id")
-    if user_id <= 0:
-        raise refuse("invalid user_id specified")
+    user_id = _user_id(context)
     charge_id = context.parameters.required("telegram_payment_charge_id")
     context.payments.refund(context.bot, user_id, charge_id)
+    return True
+
+
+def edit_user_star_subscription(context: Context) -> bool:
+    """Stop a subscription's renewals, or let the person re-enable them; left out, ``is_canceled`` is false."""
+    parameters = context.parameters
+    user_id = _user_id(context)
+    charge_id = parameters.text("telegram_payment_charge_id")  # an empty one reaches Telegram, and is refused there
+    context.payments.subscriptions.edit(context.bot, user_id, charge_id, parameters.boolean("is_canceled"))
     return True
 
 
@@ -78,3 +85,10 @@ def invoice_json(invoice: Invoice) -> Json:
         "currency": invoice.currency,
         "total_amount": invoice.amount,
     }
+
+
+def _user_id(context: Context) -> int:
+    user_id = context.parameters.integer("user_id")
+    if user_id <= 0:
+        raise refuse("invalid user_id specified")
+    return user_id

@@ -204,3 +204,21 @@ async def test_bots_and_people_are_made_and_looked_at(control: Control) -> None:
     assert (seen["pending_updates"], seen["polling"], seen["webhook"], seen["name"]) == (1, False, None, "Second")
     assert "already" in (await control.post("bots", 400, username="second_bot"))["error"]
     assert "cannot go back" in (await control.post("clock", 400, seconds=-0.5))["error"]
+
+
+@pytest.mark.asyncio
+async def test_the_clock_is_stopped_set_to_a_moment_and_let_run(control: Control) -> None:
+    assert await control.post("clock", moment=START + 90) == {"now": START + 90, "running": False}
+    assert (await control.get("state"))["running"] is False
+    for body, complaint in (
+        ({"moment": START}, "cannot go back"),
+        ({"running": 1}, "the field 'running' must be true or false"),
+        ({"seconds": 1, "running": True}, "not 2 of them"),
+        ({}, "not 0 of them"),
+        ({"minutes": 1}, "there is no field 'minutes'"),
+    ):
+        assert complaint in (await control.post("clock", 400, **body))["error"]
+    running = await control.post("clock", running=True)
+    assert running["running"] is True and START + 90 <= running["now"] < START + 150
+    stopped = await control.post("clock", running=False)
+    assert control.stand.sandbox.clock.now() == stopped["now"] >= running["now"]

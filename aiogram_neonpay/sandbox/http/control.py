@@ -51,7 +51,9 @@ its username.
                                          ``{update, drop | delay | reorder | repeat, ...}`` as
                                          ``Faults.add_update``; answers the rule with its ``id``
 ``DELETE /faults``, ``/faults/{id}``     forget all rules, or one
-``POST /clock``                          ``{seconds}``: move time forward; fractions are allowed
+``POST /clock``                          ``{seconds}``: move time forward, fractions are allowed; ``{moment}``: to a
+                                         moment, Unix seconds; ``{running}``: let it run by itself or stop it;
+                                         answers ``{now, running}``
 ``GET /log``                             the latest updates and Bot API calls
 ``GET /events``                          server-sent events: message, deleted, action, users, ledger,
                                          subscriptions, commands, listening, update, call, clock, faults
@@ -63,7 +65,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import math
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -74,9 +75,10 @@ from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.http import views
 from aiogram_neonpay.sandbox.http.control_bots import bot_routes
+from aiogram_neonpay.sandbox.http.control_clock import clock_routes
 from aiogram_neonpay.sandbox.http.control_faults import fault_routes
 from aiogram_neonpay.sandbox.http.control_subscriptions import subscription_routes
-from aiogram_neonpay.sandbox.http.fields import Handler, Route, body_of, number, only, optional_id, text, truth, whole
+from aiogram_neonpay.sandbox.http.fields import Handler, Route, body_of, only, optional_id, text, truth, whole
 from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.methods import shown_call
 from aiogram_neonpay.sandbox.models import Chat, Invoice, Json, Message, Receipt
@@ -107,11 +109,10 @@ def add_control_api(app: web.Application, sandbox: Sandbox, listening: Listening
         ("POST", "/users/{id}/inline", control.inline),
         ("POST", "/users/{id}/inline/send", control.send_inline),
         ("GET", "/users/{id}/history", control.history),
-        ("POST", "/clock", control.clock),
         ("GET", "/log", control.log),
         ("GET", "/events", control.events),
     ]
-    elsewhere = [*bot_routes(sandbox), *subscription_routes(sandbox), *fault_routes(sandbox)]
+    elsewhere = [*bot_routes(sandbox), *subscription_routes(sandbox), *fault_routes(sandbox), *clock_routes(sandbox)]
     for method, path, handler in [*people_routes, *elsewhere]:
         app.router.add_route(method, f"/sandbox/api{path}", _explained(handler))
 
@@ -245,14 +246,6 @@ class _Control:
     async def history(self, request: web.Request) -> web.Response:
         user = self._user(request)
         return web.json_response({"history": views.history(self._world.people[user.id])})
-
-    async def clock(self, request: web.Request) -> web.Response:
-        seconds = number(await body_of(request), "seconds", 0)
-        if not 0 <= seconds < math.inf:
-            raise SandboxError("the clock cannot go back, nor to the end of time")
-        self._sandbox.clock.advance(seconds=seconds)
-        self._world.feed.publish("clock", now=self._world.clock.now())
-        return web.json_response({"now": self._world.clock.now()})
 
     async def log(self, request: web.Request) -> web.Response:
         calls = list(itertools.islice(reversed(self._world.calls), _LOG_LENGTH))

@@ -16,12 +16,13 @@ TRANSACTIONS_SHOWN = 200
 
 
 def overview(world: World, trouble: Callable[[BotAccount], Json | None], subscriptions: Mapping[int, int]) -> Json:
-    """Return everybody, every bot with its balance and its trouble, and the time.
+    """Return everybody, every bot with its balance and its trouble, the time and whether it runs.
 
     :param subscriptions: how many subscriptions that are not over people have, by their ids.
     """
     return {
         "now": world.clock.now(),
+        "running": world.clock.running,
         "users": [
             {**user_view(person), "subscriptions": subscriptions.get(person.id, 0)} for person in world.people.values()
         ],

@@ -20,9 +20,11 @@ from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import ArgumentError, LostReply, SandboxError
 from aiogram_neonpay.sandbox.faults.orders import Faults
 from aiogram_neonpay.sandbox.faults.rules import CallFault, Fault, UpdateFault
+from aiogram_neonpay.sandbox.files import Upload
 from aiogram_neonpay.sandbox.http.server import SandboxServer
 from aiogram_neonpay.sandbox.methods import Reply
 from aiogram_neonpay.sandbox.models import Call, ChatMessage, LedgerRow, PersonRow, Receipt, Subscription
+from aiogram_neonpay.sandbox.presence import SandboxGroup
 from aiogram_neonpay.sandbox.rules import Rules
 from aiogram_neonpay.sandbox.runner import (
     DEMO_USERS,
@@ -31,7 +33,7 @@ from aiogram_neonpay.sandbox.runner import (
     run_sandbox,
     serve_dispatcher,
 )
-from aiogram_neonpay.sandbox.users import SandboxGroup, SandboxUser
+from aiogram_neonpay.sandbox.users import SandboxUser
 
 __all__ = [
     "DEMO_USERS",
@@ -59,6 +61,7 @@ __all__ = [
     "SandboxUser",
     "Subscription",
     "UpdateFault",
+    "Upload",
     "run_sandbox",
     "serve_dispatcher",
 ]

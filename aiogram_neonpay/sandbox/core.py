@@ -16,8 +16,9 @@ from aiogram_neonpay.sandbox.ids import IdSource
 from aiogram_neonpay.sandbox.methods import BotApi, Reply
 from aiogram_neonpay.sandbox.models import Call, Charge, LedgerRow, Receipt, Subscription
 from aiogram_neonpay.sandbox.payments import Payments
+from aiogram_neonpay.sandbox.presence import PATIENCE, SandboxGroup, find_bot
 from aiogram_neonpay.sandbox.rules import Rules
-from aiogram_neonpay.sandbox.users import PATIENCE, SandboxGroup, SandboxUser, find_bot
+from aiogram_neonpay.sandbox.users import SandboxUser
 from aiogram_neonpay.sandbox.world import World
 
 
@@ -160,9 +161,20 @@ class Sandbox:
     async def call(self, token: str, method: str, params: Mapping[str, Any] | None = None) -> Reply:
         """Make a Bot API call without a socket.
 
+        :param params: strings or decoded JSON; files as `Upload`.
         :raises ConnectionError: when a fault takes the answer.
         """
         return await self._api.call(token, method, params or {})
+
+    def download(self, path: str) -> bytes:
+        """Return what ``/file/bot<token>/<path>`` serves: a file by its `file_path`.
+
+        :raises SandboxError: for a file that cannot be downloaded.
+        """
+        file = self.world.files.at(path)
+        if file is None or file.content is None or not file.downloadable:
+            raise SandboxError(f"there is no file {path!r} to download")
+        return file.content
 
     def _charge(self, receipt: Receipt | str) -> Charge:
         charge_id = receipt if isinstance(receipt, str) else receipt.transaction_id

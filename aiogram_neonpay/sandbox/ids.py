@@ -41,6 +41,15 @@ class IdSource:
         """Return an identifier of a message sent through inline mode."""
         return self._text(20)
 
+    def file_id(self, beginning: str, letter: str = "") -> str:
+        """Return a new file id; ``letter`` is that of a photo's size, which its end tells."""
+        end = base64.b64encode(b"\0\x03" + letter.encode()).decode() + "AAM2BA" if letter else "Ae2BA"
+        return beginning + self._text(39) + end
+
+    def file_unique_id(self, beginning: str) -> str:
+        """Return a new identifier of a file that cannot be used to send or download it."""
+        return beginning + self._text(9)
+
     def uniform(self, low: float, high: float) -> float:
         """Return a random pause between two bounds."""
         return self._random.uniform(low, high)

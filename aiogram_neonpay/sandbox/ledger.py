@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 
 from aiogram_neonpay.sandbox.errors import refuse
-from aiogram_neonpay.sandbox.models import Affiliate, Charge, Invoice, Json, LedgerRow, Person, PersonRow
+from aiogram_neonpay.sandbox.models import Affiliate, Charge, Invoice, Json, LedgerRow, PaidMedia, Person, PersonRow
 from aiogram_neonpay.sandbox.rules import (
     GUESS_BOT_TOO_POOR,
     GUESS_CHARGED_BACK,
@@ -27,9 +27,15 @@ def top_up(world: World, person: Person, stars: int) -> None:
     world.changed.notify()
 
 
-def sell(world: World, bot: BotAccount, person: Person, invoice: Invoice) -> Charge:
-    """Move an invoice's Stars from the person to the bot and record the charge. The caller checked the balance."""
+def sell(
+    world: World, bot: BotAccount, person: Person, invoice: Invoice, paid_media: PaidMedia | None = None
+) -> Charge:
+    """Move an invoice's Stars from the person to the bot and record the charge. The caller checked the balance.
+
+    :param paid_media: what was bought, if it was no invoice.
+    """
     charge = make_charge(world, invoice, person.id, world.clock.date(), bot.affiliate)
+    charge.paid_media = paid_media
     person.stars -= invoice.amount
     person.history.append(PersonRow(-invoice.amount, charge.date, invoice.title, charge.id))
     record(bot, sale_row(world, charge))
@@ -162,18 +168,31 @@ def _payer(world: World, row: LedgerRow) -> Json:
 def _row(world: World, charge: Charge, date: int, *, outgoing: bool, kind: str) -> LedgerRow:
     invoice = charge.invoice
     stars, nanostars = _net(charge, world.rules)
+    affiliate = _affiliate_json(world, charge, -1 if outgoing else 1)
     return LedgerRow(
         charge.id,
         stars,
         date,
         outgoing,
         charge.user_id,
-        invoice.payload,
+        invoice.payload or None,
         invoice.subscription_period,
         nanostars,
         kind,
-        affiliate=_affiliate_json(world, charge, -1 if outgoing else 1),
+        partner=_media_buyer(world, charge, charge.paid_media, affiliate) if charge.paid_media else None,
+        affiliate=affiliate,
     )
+
+
+def _media_buyer(world: World, charge: Charge, paid: PaidMedia, affiliate: Json | None) -> Json:
+    partner: Json = {"type": "user", "transaction_type": "paid_media_payment"}
+    partner["user"] = world.people[charge.user_id].as_user()
+    if affiliate:
+        partner["affiliate"] = affiliate
+    partner["paid_media"] = paid.media
+    if paid.payload:
+        partner["paid_media_payload"] = paid.payload
+    return partner
 
 
 def _commission(charge: Charge) -> int:

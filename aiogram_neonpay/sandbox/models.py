@@ -103,6 +103,7 @@ class Charge:
     refunded: bool = False
     affiliate: Affiliate | None = None
     renews: str | None = None
+    paid_media: PaidMedia | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -167,6 +168,22 @@ class Subscription:
 
 
 @dataclass(slots=True)
+class PaidMedia:
+    """Media that a bot sells, shared by a message and its forwarded copies.
+
+    ``media`` are the Bot API `PaidMedia` objects that the seller and the buyers see, ``previews`` those that
+    everybody else sees; ``buyers`` are the charge ids of those who have paid, by user id.
+    """
+
+    bot_id: int
+    stars: int
+    payload: str
+    media: list[Json]
+    previews: list[Json]
+    buyers: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Message:
     """A message in a chat; ``body`` is the Bot API `Message` object, the rest is what clients know besides."""
 
@@ -179,6 +196,8 @@ class Message:
     reply_keyboard: Json | None = None
     charge_id: str | None = None
     inline_message_id: str | None = None
+    paid_media: PaidMedia | None = None
+    reactions: dict[int, list[Json]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -194,11 +213,24 @@ class Chat:
     blocked: bool = False
     messages: dict[int, Message] = field(default_factory=dict)
     action: tuple[str, float] | None = None
+    pinned: list[int] = field(default_factory=list)
 
     @property
     def is_private(self) -> bool:
         """Whether this is a person's own chat with a bot."""
         return self.type == "private"
+
+
+@dataclass(slots=True)
+class BotProfile:
+    """What a bot has told Telegram about itself; texts by their kind and language.
+
+    ``menu_buttons`` are by user id, 0 being the default; ``rights`` by whether they are for channels.
+    """
+
+    texts: dict[tuple[str, str], str] = field(default_factory=dict)
+    menu_buttons: dict[int, Json] = field(default_factory=dict)
+    rights: dict[bool, Json] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -234,7 +266,8 @@ class Call:
     ``result`` holds the answer, ``error`` the description of a refusal (then ``result`` is ``None``).
     ``time`` is in Unix seconds of the sandbox's clock. Successful ``getUpdates`` calls are not recorded.
     ``fault`` is the number of the fault rule that struck: beside an ``error`` the call had no effect, beside
-    a ``result`` it had one, and the bot was not told.
+    a ``result`` it had one, and the bot was not told. ``unknown`` are the parameters that the method does not
+    have: Telegram ignores them, so they are most likely misspelt.
     """
 
     bot_id: int
@@ -245,6 +278,7 @@ class Call:
     error_code: int | None
     time: float
     fault: int | None = None
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +302,9 @@ class Receipt:
 class ChatMessage:
     """One message of a transcript, as the person sees it.
 
-    ``sender_id`` is the author's account; ``buttons`` are the texts of its keyboard, row by row;
-    ``amount`` is an invoice's price in Stars; ``paid`` tells that it has become a receipt;
-    ``raw`` is the Bot API `Message` object.
+    ``sender_id`` is the author's account; ``text`` is the caption of media; ``buttons`` are the texts of its
+    keyboard, row by row; ``amount`` is the price in Stars of an invoice or of paid media; ``paid`` tells that it
+    has become a receipt, or that the person has bought the media; ``raw`` is the Bot API `Message` object.
     """
 
     id: int

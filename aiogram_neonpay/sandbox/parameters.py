@@ -11,19 +11,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiogram_neonpay.sandbox.errors import refuse
+from aiogram_neonpay.sandbox.files import Upload
 
 _NUMBER = re.compile(r"^[+-]?\d+$")
 _TRUE = frozenset({"true", "yes", "1"})
 
 
 class Parameters:
-    """The parameters of one call, from a query string, a form or a JSON body alike."""
+    """The parameters of one call, from a query string, a form or a JSON body alike.
+
+    ``files`` are those that came with it, by the names of their parts.
+    """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
+        self.files = {name: value for name, value in values.items() if isinstance(value, Upload)}
         self._values = {
             name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             for name, value in values.items()
-            if value is not None
+            if value is not None and name not in self.files
         }
 
     def __contains__(self, name: str) -> bool:
@@ -74,9 +79,17 @@ class Parameters:
         except (ValueError, RecursionError):
             raise refuse(complaint) from None
 
+    def given(self) -> list[str]:
+        """Return the names of all parameters; not of files that others refer to with ``attach://``."""
+        referred = "\n".join(self._values.values())
+        loose = [name for name in self.files if f"attach://{name}" not in referred]
+        return [*self._values, *loose]
+
     def recorded(self) -> dict[str, Any]:
-        """Return the parameters for the record of calls, with nested JSON decoded."""
-        decoded: dict[str, Any] = {}
+        """Return the parameters for the record of calls: nested JSON decoded, of files the name and the size."""
+        decoded: dict[str, Any] = {
+            name: {"file_name": file.name, "file_size": len(file.content)} for name, file in self.files.items()
+        }
         for name, value in self._values.items():
             decoded[name] = value
             if value[:1] in "[{":

@@ -98,6 +98,8 @@ class Payments:
         :raises ApiError: as :func:`aiogram_neonpay.sandbox.ledger.give_back`.
         """
         charge = ledger.give_back(self._world, bot, user_id, charge_id)
+        if charge.paid_media is not None and not self._world.rules.media_refund_message:
+            return charge
         content = payment_json(charge, self._world.rules)
         if not content["provider_payment_charge_id"]:
             del content["provider_payment_charge_id"]
@@ -116,17 +118,18 @@ class Payments:
         return charge
 
     def repeat(self, charge: Charge) -> None:
-        """Deliver a charge's `successful_payment` update once more, under its old number."""
+        """Deliver a charge's `successful_payment` or `purchased_paid_media` update once more, under its old number."""
         if charge.update_id is None or charge.update_message is None:
             raise SandboxError(
-                "the bot never got an update of this charge: it does not ask for messages, a fault keeps it, "
-                "or the sale was added to the ledger alone"
+                "the bot never got an update of this charge: it does not ask for the kind, a fault keeps it, the media "
+                "have no payload, or the sale was added to the ledger alone"
             )
         bot = self._world.bots[charge.bot_id]
-        lane = f"chat:{charge.user_id}"
-        update = bot.queue.repeat(
-            charge.update_id, "message", dict(charge.update_message), lifetime=MESSAGE_RETENTION, lane=lane
-        )
+        kind, lane = "message", f"chat:{charge.user_id}"
+        if charge.paid_media is not None:
+            kind, lane = "purchased_paid_media", f"paid_media:{charge.user_id}"
+        content = dict(charge.update_message)
+        update = bot.queue.repeat(charge.update_id, kind, content, lifetime=MESSAGE_RETENTION, lane=lane)
         self._world.show_update(bot, update)
 
     async def _ask(self, bot: BotAccount, person: Person, invoice: Invoice) -> Checkout:

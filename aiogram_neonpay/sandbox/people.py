@@ -1,4 +1,4 @@
-"""Owns what a person does in a chat: writing, tapping, inline queries, blocking, finding an invoice."""
+"""Owns what a person does in a chat: writing, forwarding, tapping, inline queries, blocking, finding an invoice."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import MutableMapping
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+from aiogram_neonpay.sandbox import forwarding
 from aiogram_neonpay.sandbox.entities import found_entities
 from aiogram_neonpay.sandbox.errors import SandboxError
+from aiogram_neonpay.sandbox.forwarding import Content
 from aiogram_neonpay.sandbox.models import CallbackQuery, Chat, InlineQuery, Invoice, Json, Message, Person
 from aiogram_neonpay.sandbox.rules import CALLBACK_RETENTION, INLINE_RETENTION, OTHER_RETENTION, TEXT_CHARACTERS
 from aiogram_neonpay.sandbox.world import BotAccount, World
 
+#: Where people are when a button asks: latitude and longitude, in degrees.
+_HOME = {"latitude": 40.4093, "longitude": 49.8671}
 Query = TypeVar("Query", CallbackQuery, InlineQuery)
 
 
@@ -25,21 +29,75 @@ def write(world: World, person: Person, chat: Chat, text: str) -> Message:
         raise SandboxError("an empty message cannot be sent")
     if len(text) > TEXT_CHARACTERS:
         raise SandboxError(f"a message holds at most {TEXT_CHARACTERS} characters, this one has {len(text)}")
+    fields: Json = {"text": text}
+    entities = found_entities(text)
+    if entities:
+        fields["entities"] = entities
+    return post_as(world, person, chat, fields)
+
+
+def post_as(world: World, person: Person, chat: Chat, fields: Json, content: Content | None = None) -> Message:
+    """Send a message as this person; every bot of the chat gets it.
+
+    :param content: of a forwarded message, what its fields do not hold.
+    :raises SandboxError: for a chat the person is not in.
+    """
     if person.id not in chat.member_ids:
         raise SandboxError(f"{person.first_name} is not in the chat {chat.title}")
     if chat.is_private:
         chat.started = True
         if chat.blocked:
             set_blocked(world, chat, person, False)
-    fields: Json = {"text": text}
-    entities = found_entities(text)
-    if entities:
-        fields["entities"] = entities
     message = world.post(chat, person.as_user(), fields)
+    if content is not None:
+        forwarding.place(message, content)
     for bot_id in chat.bot_ids:
         world.message_update(world.bots[bot_id], message)
     world.announce(message)
     return message
+
+
+def forward(world: World, person: Person, message: Message, chat: Chat) -> Message:
+    """Forward a message into a chat of this person.
+
+    :raises SandboxError: for a service message, or one whose bot protects it.
+    """
+    if forwarding.is_service(message):
+        raise SandboxError("a service message cannot be forwarded")
+    if "has_protected_content" in message.body:
+        raise SandboxError("the bot does not let this message be forwarded")
+    content = forwarding.forwarded(world, message)
+    return post_as(world, person, chat, content.fields, content)
+
+
+def press_reply(world: World, person: Person, chat: Chat, button: Json) -> Message:
+    """Press a button of a reply keyboard: it writes its text, or shares the person's contact or location.
+
+    :raises SandboxError: for a button that asks for something else.
+    """
+    if button.get("request_contact"):
+        return post_as(world, person, chat, {"contact": own_contact(person)})
+    if button.get("request_location"):
+        return post_as(world, person, chat, {"location": dict(_HOME)})
+    asked = next((name for name in button if name.startswith("request_") or name == "web_app"), None)
+    if asked is not None:
+        raise SandboxError(f"the sandbox cannot do what the button {button['text']!r} asks for: {asked}")
+    return write(world, person, chat, button["text"])
+
+
+def own_contact(person: Person) -> Json:
+    """Return the Bot API `Contact` of a person; the number is made up."""
+    contact: Json = {"phone_number": f"+1555{person.id:07d}", "first_name": person.first_name}
+    if person.last_name:
+        contact["last_name"] = person.last_name
+    return contact | {"user_id": person.id}
+
+
+def caption_of(text: str) -> Json:
+    """Return the fields of a caption that a person has written."""
+    text = text.strip()
+    entities = found_entities(text)
+    return ({"caption": text} if text else {}) | ({"caption_entities": entities} if entities else {})
 
 
 def tap(world: World, person: Person, message: Message, data: str) -> CallbackQuery:

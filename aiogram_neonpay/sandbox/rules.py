@@ -32,6 +32,27 @@ CALLBACK_DATA_BYTES: Final = 64
 CALLBACK_ANSWER_CHARACTERS: Final = 200
 COMMANDS: Final = 100
 INLINE_RESULTS: Final = 50
+CAPTION_CHARACTERS: Final = 1024
+ALBUM_LENGTH: Final = 10
+
+# --- files (Bot API, Sending files and getFile; Client.h) ---
+DOWNLOAD_BYTES: Final = 20 * 1024 * 1024
+UPLOAD_BYTES: Final = 50 * 1024 * 1024
+PHOTO_BYTES: Final = 10 * 1024 * 1024
+#: The largest sum of a photo's width and height, and how much longer than the other a side may be.
+PHOTO_SIDES_SUM: Final = 10_000
+PHOTO_SIDES_RATIO: Final = 20
+
+# --- paid media (Bot API, sendPaidMedia) ---
+PAID_MEDIA_PRICE: Final = 25_000
+#: Checked by the Bot API server itself (MessageContent.cpp); the real limit is Telegram's.
+PAID_MEDIA_SERVER_PRICE: Final = 1_000_000
+PAID_MEDIA_LENGTH: Final = 10
+
+# --- what bots buy for people (Bot API, sendGift and giftPremiumSubscription) ---
+#: The price of Premium in Stars, by months.
+PREMIUM_PRICES: Final = {3: 1000, 6: 1500, 12: 2500}
+GIFT_TEXT_CHARACTERS: Final = 128
 
 # --- deadlines and retention, seconds ---
 PRE_CHECKOUT_DEADLINE: Final = 10
@@ -78,6 +99,15 @@ GUESS_SUBSCRIPTION_OVER: Final = "CHARGE_ID_INVALID"
 GUESS_PROVIDER_CHARGE_ID: Final = ""
 #: Refunding what a store has charged back is taken for refunding twice.
 GUESS_CHARGED_BACK: Final = "CHARGE_ALREADY_REFUNDED"
+#: A price of paid media above the documented one.
+GUESS_MEDIA_PRICE: Final = "EXTENDED_MEDIA_AMOUNT_INVALID"
+GUESS_MEDIA_PAYLOAD_TOO_LONG: Final = "INVOICE_PAYLOAD_INVALID"
+#: A photo above 10 MB: Telegram states the limit and no error for it.
+GUESS_PHOTO_TOO_BIG: Final = "PHOTO_SAVE_FILE_INVALID"
+GUESS_GIFT_TEXT_TOO_LONG: Final = "MESSAGE_TOO_LONG"
+GUESS_PROFILE_TEXT_TOO_LONG: Final = "TEXT_TOO_LONG"
+#: The text of the button that stands where a forwarded invoice had its Pay button.
+GUESS_FORWARDED_INVOICE_BUTTON: Final = "Pay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +140,9 @@ class Rules:
         (a guess: the update is documented for what the user does).
     :param refund_ends_subscription: a refund of any of its payments ends a subscription at once; that it leaves
         the subscription alone is a guess.
+    :param media_refund_message: a refund of paid media is announced with `refunded_payment` as that of an invoice,
+        with the media's payload; ``False`` moves the Stars only (which of the two is a guess, and so is that the
+        media can still be seen).
     :param webhook_timeout: how long a webhook may take to answer, in real seconds.
     """
 
@@ -126,6 +159,7 @@ class Rules:
     renewal_ids_edit: bool = False
     bot_cancel_updates: bool = False
     refund_ends_subscription: bool = False
+    media_refund_message: bool = True
     webhook_timeout: float = WEBHOOK_ANSWER_SECONDS
 
     def __post_init__(self) -> None:

@@ -13,7 +13,8 @@ from aiogram.client.session.aiohttp import AiohttpSession
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.http.server import SandboxServer
-from aiogram_neonpay.sandbox.users import SandboxGroup, SandboxUser
+from aiogram_neonpay.sandbox.presence import SandboxGroup
+from aiogram_neonpay.sandbox.users import SandboxUser
 
 #: How long the dispatcher may take to ask for its first updates, in seconds.
 _START_SECONDS = 60.0

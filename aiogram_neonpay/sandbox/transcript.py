@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 from aiogram_neonpay.sandbox.models import Chat, ChatMessage, Json, Message
 
+#: The fields of messages that only report that something happened.
+SERVICE_FIELDS = ("successful_payment", "refunded_payment", "pinned_message")
 
-def chat_message(message: Message) -> ChatMessage:
-    """Return a message as a value of the transcript."""
-    body = message.body
+
+def chat_message(message: Message, viewer: int | None = None) -> ChatMessage:
+    """Return a message as a value of the transcript, as a person sees it, or as one who has bought nothing."""
+    body = seen_by(message, viewer)
     rows = list(inline_rows(message))
     keyboard = (message.reply_keyboard or {}).get("keyboard") or []
     rows += keyboard
@@ -18,12 +21,43 @@ def chat_message(message: Message) -> ChatMessage:
         chat_id=message.chat.id,
         sender_id=body["from"]["id"],
         from_bot=bool(body["from"]["is_bot"]),
-        text=body.get("text", ""),
+        text=text_of(message),
         buttons=tuple(tuple(button["text"] for button in row) for row in rows),
-        amount=message.invoice.amount if message.invoice else None,
-        paid=message.invoice is not None and message.charge_id is not None,
+        amount=message.invoice.amount if message.invoice else message.paid_media.stars if message.paid_media else None,
+        paid=_is_paid(message, viewer),
         raw=body,
     )
+
+
+def text_of(message: Message) -> str:
+    """Return a message's text, or the caption of its media."""
+    return str(message.body.get("text") or message.body.get("caption", ""))
+
+
+def seen_by(message: Message, viewer: int | None) -> Json:
+    """Return the `Message` object as a person sees it: paid media are previews until that person has bought them."""
+    paid = message.paid_media
+    if paid is None:
+        return message.body
+    media = paid.media if viewer in paid.buyers else paid.previews
+    return {**message.body, "paid_media": {"star_count": paid.stars, "paid_media": media}}
+
+
+def newest_media(chats: Iterable[Chat], viewer: int) -> Message | None:
+    """Find the newest paid media that a person has not bought."""
+    messages = [
+        message
+        for chat in chats
+        for message in chat.messages.values()
+        if message.paid_media is not None and viewer not in message.paid_media.buyers
+    ]
+    return max(messages, key=lambda message: message.order, default=None)
+
+
+def _is_paid(message: Message, viewer: int | None) -> bool:
+    if message.paid_media is not None:
+        return viewer in message.paid_media.buyers
+    return message.invoice is not None and message.charge_id is not None
 
 
 def inline_rows(message: Message) -> list[list[Json]]:
@@ -56,14 +90,14 @@ def find_button(chats: Iterable[Chat], text: str) -> tuple[Message, Json] | None
     return found
 
 
-def find_reply_button(chats: Iterable[Chat], text: str) -> tuple[Chat, str] | None:
+def find_reply_button(chats: Iterable[Chat], text: str) -> tuple[Chat, Json] | None:
     """Find a button of a shown reply keyboard whose text contains ``text``, in any case."""
     wanted = text.casefold()
     for chat in chats:
         for row in (current_keyboard(chat) or {}).get("keyboard", []):
             for button in row:
                 if wanted in button["text"].casefold():
-                    return chat, str(button["text"])
+                    return chat, button
     return None
 
 

@@ -11,15 +11,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from aiogram.types import Update
-
 from aiogram_neonpay.sandbox.clock import Clock
 from aiogram_neonpay.sandbox.models import Json
 from aiogram_neonpay.sandbox.rules import OPT_IN_UPDATES, QUEUE_LENGTH
 from aiogram_neonpay.sandbox.signals import Signal
 
-#: Every kind of update the Bot API has, by the field of `Update` that holds it.
-UPDATE_KINDS = frozenset(Update.model_fields) - {"update_id"}
 #: Dates of expiry of confirmed updates that may pile up before they are cleared away.
 _STALE_DATES = 1000
 

@@ -1,4 +1,4 @@
-"""Owns the handles with which Python code acts as a person, or looks at a group."""
+"""Owns `SandboxUser`, with which Python code acts as a person: writing, tapping, paying, inline mode, blocking."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.methods.inline import send_result
 from aiogram_neonpay.sandbox.models import Chat, ChatMessage, Invoice, Json, Message, PersonRow, Receipt, Subscription
 from aiogram_neonpay.sandbox.payments import Payments
+from aiogram_neonpay.sandbox.presence import PATIENCE, SandboxGroup
+from aiogram_neonpay.sandbox.sharing import Sharing
 from aiogram_neonpay.sandbox.transcript import (
     chat_message,
     find_button,
@@ -16,36 +18,13 @@ from aiogram_neonpay.sandbox.transcript import (
     inline_rows,
     newest_invoice,
 )
-from aiogram_neonpay.sandbox.world import BotAccount, World
+from aiogram_neonpay.sandbox.world import World
 
-#: How long a person waits for a button, an invoice or an answer, in real seconds.
-PATIENCE = 5.0
 #: How long a person waits for a newer invoice before paying an older one, in real seconds.
 SECOND_LOOK = 1.0
 
 
-class SandboxGroup:
-    """A group in the sandbox."""
-
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
-
-    @property
-    def id(self) -> int:
-        """The group's chat id."""
-        return self._chat.id
-
-    @property
-    def title(self) -> str:
-        """The group's title."""
-        return self._chat.title
-
-    def messages(self) -> list[ChatMessage]:
-        """Return everything written in the group, oldest first."""
-        return [chat_message(message) for message in self._chat.messages.values()]
-
-
-class SandboxUser:
+class SandboxUser(Sharing):
     """A person in the sandbox, acted by a test.
 
     ``chat`` parameters name a group (a :class:`SandboxGroup` or its id); without one the person's private
@@ -53,25 +32,8 @@ class SandboxUser:
     """
 
     def __init__(self, world: World, payments: Payments, person_id: int) -> None:
-        self._world = world
+        super().__init__(world, person_id)
         self._payments = payments
-        self._person = world.people[person_id]
-        self._acted = 0
-
-    @property
-    def id(self) -> int:
-        """The person's user id, which is also the id of their private chats."""
-        return self._person.id
-
-    @property
-    def name(self) -> str:
-        """The person's first name."""
-        return self._person.first_name
-
-    @property
-    def username(self) -> str:
-        """The person's username, without the ``@``."""
-        return self._person.username
 
     @property
     def balance(self) -> int:
@@ -85,7 +47,7 @@ class SandboxUser:
 
     def messages(self, chat: SandboxGroup | int | None = None, *, bot: str | int | None = None) -> list[ChatMessage]:
         """Return the transcript of a chat, oldest first."""
-        return [chat_message(message) for message in self._chat(chat, bot).messages.values()]
+        return [chat_message(message, self.id) for message in self._chat(chat, bot).messages.values()]
 
     async def send(
         self, text: str, *, chat: SandboxGroup | int | None = None, bot: str | int | None = None
@@ -105,7 +67,8 @@ class SandboxUser:
         """Tap a button whose text contains ``button`` (in any case), waiting for it to appear.
 
         The newest message that has such an inline button is meant, or ``message``; failing that, the reply
-        keyboard. An inline button waits for ``answerCallbackQuery``; a link to a bot's ``start`` is followed.
+        keyboard, whose buttons write their text, or share the person's contact or location. An inline button waits
+        for ``answerCallbackQuery``; a link to a bot's ``start`` is followed.
 
         :param timeout: real seconds to wait for the button, and again for the answer.
         :return: the text of the callback answer; ``None`` if it has none, never came, or was not asked for.
@@ -116,7 +79,7 @@ class SandboxUser:
         def inline() -> tuple[Message, Json] | None:
             return find_button(chats, button) if message is None else self._button_of(message, button)
 
-        def reply() -> tuple[Chat, str] | None:
+        def reply() -> tuple[Chat, Json] | None:
             return find_reply_button(chats, button) if message is None else None
 
         await self._world.changed.until(lambda: (inline() or reply()) is not None, timeout)
@@ -128,7 +91,7 @@ class SandboxUser:
         if typed is None:
             self._acted = acted
             raise SandboxError(f"{self.name} sees no button with {button!r}{self._last_words(chats)}")
-        people.write(self._world, self._person, *typed)
+        people.press_reply(self._world, self._person, *typed)
         return None
 
     async def pay(
@@ -243,21 +206,6 @@ class SandboxUser:
 
     # --- finding things ---
 
-    def _bot(self, bot: str | int | None) -> BotAccount:
-        return find_bot(self._world, bot)
-
-    def _chat(self, chat: SandboxGroup | int | None, bot: str | int | None) -> Chat:
-        chat_id = chat.id if isinstance(chat, SandboxGroup) else chat
-        if chat_id is None or chat_id == self.id:
-            return self._world.private_chat(self._bot(bot).id, self.id)
-        group = self._world.groups.get(chat_id)
-        if group is None or self.id not in group.member_ids:
-            raise SandboxError(f"{self.name} is in no chat {chat_id}")
-        return group
-
-    def _chats(self, chat: SandboxGroup | int | None) -> list[Chat]:
-        return self._world.chats_of(self.id) if chat is None else [self._chat(chat, None)]
-
     async def _offered(self, chat: SandboxGroup | int | None, timeout: float) -> Message:
         chats = self._chats(chat)
         older = newest_invoice(chats)
@@ -286,26 +234,10 @@ class SandboxUser:
             raise SandboxError(f"{self.name} sees no invoice with the payload {payload!r}, and no link has it")
         return found
 
-    def _given(self, invoice: Any) -> Message:
-        raw = invoice.raw if isinstance(invoice, ChatMessage) else None
-        message_id = raw["message_id"] if raw else getattr(invoice, "message_id", None)
-        chat_id = raw["chat"]["id"] if raw else getattr(getattr(invoice, "chat", None), "id", None)
-        sender = raw["from"]["id"] if raw else getattr(getattr(invoice, "from_user", None), "id", None)
-        for chat in self._world.chats_of(self.id):
-            message = chat.messages.get(message_id) if message_id is not None else None
-            if message and chat.id == chat_id and message.body["from"]["id"] == sender:
-                return message
-        raise SandboxError(f"{self.name} does not see the message {message_id} of the chat {chat_id}")
-
     def _button_of(self, message: ChatMessage, text: str) -> tuple[Message, Json] | None:
         target = self._given(message)
         buttons = (button for row in inline_rows(target) for button in row)
         return next(((target, button) for button in buttons if text.casefold() in button["text"].casefold()), None)
-
-    def _last_words(self, chats: list[Chat]) -> str:
-        messages = [message for chat in chats for message in chat.messages.values()]
-        last = max(messages, key=lambda message: message.order, default=None)
-        return f"; the last message is {last.body.get('text', '(no text)')!r}" if last else "; the chat is empty"
 
     async def _press(self, message: Message, button: Json, timeout: float) -> str | None:
         if button.get("pay"):
@@ -319,22 +251,6 @@ class SandboxUser:
             bot, command = followed
             people.write(self._world, self._person, self._world.private_chat(bot.id, self.id), command)
         return None
-
-
-def find_bot(world: World, bot: str | int | None) -> BotAccount:
-    """Find a bot by username, token or id; ``None`` means the only one there is.
-
-    :raises SandboxError: when there is no such bot, or several and none was named.
-    """
-    if bot is None:
-        if len(world.bots) != 1:
-            raise SandboxError(f"there are {len(world.bots)} bots in the sandbox: say which one is meant")
-        return next(iter(world.bots.values()))
-    wanted = str(bot).lstrip("@").lower()
-    for account in world.bots.values():
-        if wanted in (account.username.lower(), account.token.lower(), str(account.id)):
-            return account
-    raise SandboxError("no such bot in the sandbox")
 
 
 def _invoice_of(message: Message) -> Invoice:

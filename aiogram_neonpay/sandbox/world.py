@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from aiogram_neonpay.sandbox.clock import Clock
 from aiogram_neonpay.sandbox.errors import SandboxError, refuse
 from aiogram_neonpay.sandbox.faults.book import FaultBook
+from aiogram_neonpay.sandbox.files import FileStore
 from aiogram_neonpay.sandbox.ids import IdSource, bot_token
 from aiogram_neonpay.sandbox.models import (
     Affiliate,
+    BotProfile,
     Call,
     CallbackQuery,
     Charge,
@@ -68,6 +70,7 @@ class BotAccount:
     webhook: Webhook | None = None
     next_webhook_setting: float = 0.0
     commands: dict[tuple[str, str], list[Json]] = field(default_factory=dict)
+    profile: BotProfile = field(default_factory=BotProfile)
 
     def as_user(self) -> Json:
         """Return the Bot API `User` object."""
@@ -82,6 +85,7 @@ class World:
         self.ids = ids
         self.rules = rules
         self.faults = faults
+        self.files = FileStore(ids)
         self.transit = Transit(clock, faults, lambda bot_id, update: self.show_update(self.bots[bot_id], update))
         self.people: dict[int, Person] = {}
         self.bots: dict[int, BotAccount] = {}

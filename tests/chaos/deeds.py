@@ -147,11 +147,11 @@ class Deeds:
                     yield first, second
 
     def released(self, first: Claimed, second: Claimed) -> bool:
-        """Whether the first holder let go before the second took it."""
-        return any(
-            first.v < change["v"] <= second.v and change["holder"] == first.id and change["free"]
-            for change in self.changes[first.ref]
-        )
+        """Whether the first holder let go, or lost it to somebody else, before the second took it."""
+        between = {change["v"]: change for change in self.changes[first.ref] if first.v < change["v"] < second.v}
+        if len(between) < second.v - first.v - 1:
+            return True  # who wrote the version that nobody tells of held it then, and was killed
+        return any(change["free"] for change in between.values())
 
     def is_unsure(self, claim: Claimed) -> bool:
         """Whether a holder may have let go without having lived, or been told, to write it down."""

@@ -239,7 +239,7 @@ class Model:
         return not before
 
     def claim(self, op: Op, label: int) -> Steps:
-        return self._take(op, label, None, op.how)
+        return self._take(op, label, None, bool(op.how % 2))
 
     # Moving on
 

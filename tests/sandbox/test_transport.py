@@ -45,7 +45,7 @@ async def test_method_names_have_any_case_and_the_test_environment_its_own_path(
         ("7000000001:wrong", "getMe", 401, "Unauthorized"),
         ("nonsense", "getMe", 401, "Unauthorized: invalid token specified"),
         (None, "sendTelepathy", 404, "Not Found: method not found"),
-        (None, "sendDice", 400, "Bad Request: the sandbox does not support sendDice"),
+        (None, "sendPoll", 400, "Bad Request: the sandbox does not support sendPoll"),
     ],
 )
 async def test_wrong_tokens_and_methods(
@@ -59,7 +59,8 @@ async def test_wrong_tokens_and_methods(
 async def test_bodies_that_cannot_be_read_or_are_too_large_are_refused(stand: Stand) -> None:
     url = f"{stand.server.url}/bot{stand.token}/sendMessage"
     form = aiohttp.FormData()
-    form.add_field("text", io.BytesIO(b"x" * 3_000_000), filename="text.txt")
+    for number in range(3):
+        form.add_field(f"text{number}", "x" * 900_000, content_type="text/plain")
     headers = {"Content-Type": "application/json"}
     async with aiohttp.ClientSession() as session:
         for body in (b"{", b"[]", b"\xff"):

@@ -9,12 +9,13 @@ import pytest
 import pytest_asyncio
 from aiogram import Dispatcher
 from aiogram.exceptions import TelegramBadRequest
-from aiogram.types import Message
+from aiogram.types import BufferedInputFile, Message
 from aiogram.webhook.aiohttp_server import SimpleRequestHandler
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.sandbox.conftest import Stand
+from tests.sandbox.pictures import PHOTO
 from tests.sandbox.raw import call
 
 
@@ -130,6 +131,24 @@ async def test_aiograms_own_webhook_server_answers_in_the_reply(stand: Stand) ->
         await stand.alice.send("hello")
         assert await stand.sandbox.until(lambda: len(stand.alice.messages()) == 2)
     assert stand.alice.messages()[1].text == "echo: hello"
+
+
+@pytest.mark.asyncio
+async def test_a_file_may_come_in_the_reply(stand: Stand) -> None:
+    dispatcher = Dispatcher()
+
+    @dispatcher.message()
+    async def show(message: Message) -> Any:
+        return message.answer_photo(BufferedInputFile(PHOTO.content, "photo.png"), caption="Here")
+
+    app = web.Application()
+    SimpleRequestHandler(dispatcher, stand.bot, handle_in_background=False).register(app, "/hook")
+    async with TestServer(app) as server:
+        await stand.bot.set_webhook(str(server.make_url("/hook")))
+        await stand.alice.send("hello")
+        assert await stand.sandbox.until(lambda: len(stand.alice.messages()) == 2)
+    shown = stand.alice.messages()[1]
+    assert (shown.text, shown.raw["photo"][-1]["file_size"]) == ("Here", len(PHOTO.content))
 
 
 @pytest.mark.asyncio

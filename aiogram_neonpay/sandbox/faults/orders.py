@@ -12,9 +12,8 @@ from aiogram_neonpay.sandbox.arguments import HasId
 from aiogram_neonpay.sandbox.errors import ArgumentError
 from aiogram_neonpay.sandbox.faults.book import Rule
 from aiogram_neonpay.sandbox.faults.rules import ANY, MESSAGE_PARTS, CallFault, Fault, UpdateFault
-from aiogram_neonpay.sandbox.methods import published_name
-from aiogram_neonpay.sandbox.updates import UPDATE_KINDS
-from aiogram_neonpay.sandbox.users import find_bot
+from aiogram_neonpay.sandbox.presence import find_bot
+from aiogram_neonpay.sandbox.schema import UPDATE_KINDS, published_name
 from aiogram_neonpay.sandbox.world import World
 
 ERRORS = (400, 401, 403, 404, 409, 429, 500, 502, 503, 504)

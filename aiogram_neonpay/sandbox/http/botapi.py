@@ -7,21 +7,21 @@ import json
 from typing import Any
 
 from aiohttp import web
-from aiohttp.multipart import BodyPartReader, MultipartReader
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import LostReply
 from aiogram_neonpay.sandbox.http.listening import Listening
+from aiogram_neonpay.sandbox.http.multipart import TooLarge, read_parts
 from aiogram_neonpay.sandbox.methods import Reply
 from aiogram_neonpay.sandbox.models import Json
 
-#: The largest request body, in bytes. Telegram takes 50 MB files; the sandbox keeps no files yet.
+#: The largest request body in bytes, beside the files of a multipart form.
 BODY_BYTES = 2 * 1024 * 1024
 _FORM = "application/x-www-form-urlencoded"
 
 
 def add_bot_api(app: web.Application, sandbox: Sandbox, listening: Listening) -> None:
-    """Serve ``/bot<token>/<method>`` and the test environment's ``/bot<token>/test/<method>``."""
+    """Serve ``/bot<token>/<method>``, ``/file/bot<token>/<path>``, and both with the test environment's ``/test``."""
     running: set[asyncio.Task[Reply | None]] = set()
 
     async def answer(token: str, method: str, values: Json) -> Reply | None:
@@ -55,12 +55,24 @@ def add_bot_api(app: web.Application, sandbox: Sandbox, listening: Listening) ->
             return web.Response()  # goes nowhere
         return web.json_response(reply.body, status=reply.status, headers=_retry(reply.body))
 
+    async def download(request: web.Request) -> web.Response:
+        if sandbox.world.bot_by_token(request.match_info["token"]) is None:
+            return _refusal(401, "Unauthorized")
+        file = sandbox.world.files.at(request.match_info["path"])
+        if file is None or file.content is None or not file.downloadable:
+            return _refusal(404, "Not Found")
+        # Never a type that a browser would run: the content is whatever somebody has sent.
+        headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+        return web.Response(body=file.content, content_type="application/octet-stream", headers=headers)
+
     async def lost(request: web.Request) -> web.Response:
         return _refusal(404, "Not Found")
 
     for path in ("/bot{token:[^/]+}/test/{method:[^/]+}", "/bot{token:[^/]+}/{method:[^/]+}"):
         app.router.add_route("GET", path, handle)
         app.router.add_route("POST", path, handle)
+    for path in ("/file/bot{token:[^/]+}/test/{path:.+}", "/file/bot{token:[^/]+}/{path:.+}"):
+        app.router.add_get(path, download)
     app.router.add_route("*", "/bot{rest:.*}", lost)
     app.router.add_route("*", "/file/{rest:.*}", lost)
 
@@ -91,25 +103,12 @@ async def _values(request: web.Request) -> Json:
 
 
 async def _multipart(request: web.Request) -> Json:
-    values: Json = {}
-    left = BODY_BYTES
     try:
-        reader: MultipartReader = await request.multipart()
-        while (part := await reader.next()) is not None:
-            if not isinstance(part, BodyPartReader) or part.name is None:
-                continue
-            content = bytearray()
-            while chunk := await part.read_chunk():
-                left -= len(chunk)
-                if left < 0:
-                    raise web.HTTPRequestEntityTooLarge(max_size=BODY_BYTES, actual_size=BODY_BYTES - left)
-                if part.filename is None:
-                    content += chunk
-            if part.filename is None:
-                values[part.name] = content.decode("utf-8", "replace")
+        return await read_parts(await request.multipart(), BODY_BYTES)
+    except TooLarge:
+        raise web.HTTPRequestEntityTooLarge(max_size=BODY_BYTES, actual_size=BODY_BYTES + 1) from None
     except (ValueError, AssertionError):
         raise _UnreadableBody from None
-    return values
 
 
 def _retry(body: Json) -> dict[str, str]:

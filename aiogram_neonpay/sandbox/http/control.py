@@ -14,6 +14,16 @@ its username.
 ``POST /users/{id}/send``                ``{text, chat_id?, bot_id?}``: write a message
 ``POST /users/{id}/tap``                 ``{message_id, row, column, chat_id?, bot_id?}``: tap an inline
                                          button; answers ``{text, alert, url, answered}``
+                                         or ``{button}``: tap an inline or reply button by its text
+``POST /users/{id}/file``                ``{kind?, content?, name?, caption?, chat_id?, bot_id?}``: send a photo
+                                         or another file, ``content`` in base64
+``POST /users/{id}/contact``             ``{phone_number?, first_name?, chat_id?, bot_id?}``: share a contact
+``POST /users/{id}/location``            ``{latitude, longitude, chat_id?, bot_id?}``: share a place
+``POST /users/{id}/forward``             ``{message_id, chat_id?, bot_id?, to_chat_id?, to_bot_id?}``
+``POST /users/{id}/open``                ``{link}``: open ``https://t.me/<bot>?start=<value>``
+``POST /users/{id}/unlock``              ``{message_id, chat_id?, bot_id?}`` or ``{}`` (the newest): buy paid
+                                         media; answers the receipt
+``GET /files/{id}``                      a file by its `file_unique_id`: pictures to show, others to save
 ``POST /users/{id}/form``                ``{message_id, chat_id?, bot_id?}`` or ``{link}``: open an invoice
 ``POST /users/{id}/pay``                 ``{form_id}``: confirm; or open and confirm at once: ``{message_id}``,
                                          ``{link}``, ``{payload}``, ``{}`` (the newest invoice); answers the
@@ -77,13 +87,15 @@ from aiogram_neonpay.sandbox.http import views
 from aiogram_neonpay.sandbox.http.control_bots import bot_routes
 from aiogram_neonpay.sandbox.http.control_clock import clock_routes
 from aiogram_neonpay.sandbox.http.control_faults import fault_routes
+from aiogram_neonpay.sandbox.http.control_sharing import sharing_routes
 from aiogram_neonpay.sandbox.http.control_subscriptions import subscription_routes
 from aiogram_neonpay.sandbox.http.fields import Handler, Route, body_of, only, optional_id, text, truth, whole
 from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.methods import shown_call
 from aiogram_neonpay.sandbox.models import Chat, Invoice, Json, Message, Receipt
+from aiogram_neonpay.sandbox.presence import find_bot
 from aiogram_neonpay.sandbox.transcript import inline_rows
-from aiogram_neonpay.sandbox.users import SandboxUser, find_bot
+from aiogram_neonpay.sandbox.users import SandboxUser
 
 #: How long a tap waits for its callback answer, in real seconds.
 TAP_SECONDS = 10.0
@@ -112,7 +124,8 @@ def add_control_api(app: web.Application, sandbox: Sandbox, listening: Listening
         ("GET", "/log", control.log),
         ("GET", "/events", control.events),
     ]
-    elsewhere = [*bot_routes(sandbox), *subscription_routes(sandbox), *fault_routes(sandbox), *clock_routes(sandbox)]
+    elsewhere = [*sharing_routes(sandbox), *bot_routes(sandbox), *subscription_routes(sandbox)]
+    elsewhere += [*fault_routes(sandbox), *clock_routes(sandbox)]
     for method, path, handler in [*people_routes, *elsewhere]:
         app.router.add_route(method, f"/sandbox/api{path}", _explained(handler))
 
@@ -169,10 +182,14 @@ class _Control:
         user, body = self._user(request), await body_of(request)
         person = self._world.people[user.id]
         message = people.write(self._world, person, self._chat(user, body), text(body, "text"))
-        return web.json_response(views.message_view(self._world, message))
+        return web.json_response(views.message_view(self._world, message, user.id))
 
     async def tap(self, request: web.Request) -> web.Response:
         user, body = self._user(request), await body_of(request)
+        if "button" in body:
+            only(body, frozenset({"button", "chat_id"}))
+            chat_id = optional_id(body, "chat_id")
+            return web.json_response({"text": await user.tap(text(body, "button"), chat=chat_id)})
         message = self._message(user, body)
         rows = inline_rows(message)
         try:

@@ -17,7 +17,7 @@ from aiogram_neonpay.sandbox.http import views
 from aiogram_neonpay.sandbox.http.fields import Route, asked, body_of, number, only, text, truth, whole
 from aiogram_neonpay.sandbox.methods import shown_call
 from aiogram_neonpay.sandbox.models import Json
-from aiogram_neonpay.sandbox.users import find_bot
+from aiogram_neonpay.sandbox.presence import find_bot
 from aiogram_neonpay.sandbox.world import CALLS_KEPT, BotAccount
 
 _PAGE = 1000

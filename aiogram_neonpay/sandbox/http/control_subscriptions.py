@@ -8,7 +8,8 @@ from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.http import views
 from aiogram_neonpay.sandbox.http.fields import Route, body_of, only, text
 from aiogram_neonpay.sandbox.models import Json, Subscription
-from aiogram_neonpay.sandbox.users import SandboxUser, find_bot
+from aiogram_neonpay.sandbox.presence import find_bot
+from aiogram_neonpay.sandbox.users import SandboxUser
 
 _NAMES = frozenset({"charge_id", "payload"})
 

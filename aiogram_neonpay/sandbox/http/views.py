@@ -6,9 +6,10 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 
+from aiogram_neonpay.sandbox.http.content import content_view, described
 from aiogram_neonpay.sandbox.models import Chat, Json, Message, Person, Subscription
 from aiogram_neonpay.sandbox.payments import PaymentForm
-from aiogram_neonpay.sandbox.transcript import current_keyboard, inline_rows
+from aiogram_neonpay.sandbox.transcript import current_keyboard, inline_rows, text_of
 from aiogram_neonpay.sandbox.world import BotAccount, World
 
 #: Transactions that are shown unless more are asked for: the page draws all it gets.
@@ -75,15 +76,15 @@ def conversation(world: World, chat: Chat, person: Person) -> Json:
     acting = chat.action is not None and chat.action[1] > world.clock.now()
     return {
         "chat": chat_view(world, chat),
-        "messages": [message_view(world, message) for message in chat.messages.values()],
+        "messages": [message_view(world, message, person.id) for message in chat.messages.values()],
         "keyboard": current_keyboard(chat),
         "commands": commands(world, chat, person),
         "action": chat.action[0] if chat.action and acting else None,
     }
 
 
-def message_view(world: World, message: Message) -> Json:
-    """Return a message as the page draws it."""
+def message_view(world: World, message: Message, viewer: int) -> Json:
+    """Return a message as the page draws it for a person."""
     body = message.body
     author = body["from"]
     view: Json = {
@@ -91,15 +92,19 @@ def message_view(world: World, message: Message) -> Json:
         "date": body["date"],
         "edited": "edit_date" in body,
         "author": {"id": author["id"], "name": author["first_name"], "is_bot": author["is_bot"]},
-        "text": body.get("text", ""),
-        "entities": body.get("entities", []),
+        "text": text_of(message),
+        "entities": body.get("entities") or body.get("caption_entities", []),
         "rows": [[_button_view(button) for button in row] for row in inline_rows(message)],
     }
     if "via_bot" in body:
         view["via"] = body["via_bot"]["username"]
     if "reply_to_message" in body:
         replied = body["reply_to_message"]
-        view["reply_to"] = {"name": replied["from"]["first_name"], "text": replied.get("text", "")[:120]}
+        view["reply_to"] = {
+            "name": replied["from"]["first_name"],
+            "text": (replied.get("text") or replied.get("caption", ""))[:120],
+        }
+    view |= content_view(world, message, viewer)
     if message.invoice:
         invoice = message.invoice
         view["invoice"] = {
@@ -264,7 +269,7 @@ def _summary(message: Message) -> str:
         return f"Payment of {_stars(body['successful_payment']['total_amount'])}"
     if "refunded_payment" in body:
         return f"Refund of {_stars(body['refunded_payment']['total_amount'])}"
-    return str(body.get("text", ""))
+    return text_of(message) or described(body)
 
 
 def _stars(amount: int) -> str:

@@ -14,6 +14,7 @@ import aiohttp
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import LostReply
+from aiogram_neonpay.sandbox.http.multipart import TooLarge, read_parts
 from aiogram_neonpay.sandbox.rules import WEBHOOK_GONE_SECONDS, WEBHOOK_RETRY_AFTER_LIMIT
 from aiogram_neonpay.sandbox.updates import QueuedUpdate
 from aiogram_neonpay.sandbox.world import BotAccount, Webhook
@@ -176,8 +177,8 @@ class WebhookPusher:
 async def _reply_values(response: aiohttp.ClientResponse) -> dict[str, Any]:
     if response.content_type == "multipart/form-data":  # the form aiogram answers in
         try:
-            return await _reply_parts(response)
-        except (ValueError, AssertionError):  # no such form after all
+            return await read_parts(aiohttp.MultipartReader(response.headers, response.content), _REPLY_BYTES)
+        except (TooLarge, ValueError, AssertionError):  # no such form after all
             return {}
     content = await response.content.read(_REPLY_BYTES)
     try:
@@ -185,12 +186,3 @@ async def _reply_values(response: aiohttp.ClientResponse) -> dict[str, Any]:
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
-
-
-async def _reply_parts(response: aiohttp.ClientResponse) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    reader = aiohttp.MultipartReader.from_response(response)
-    while (part := await reader.next()) is not None:
-        if isinstance(part, aiohttp.BodyPartReader) and part.name and part.filename is None:
-            values[part.name] = await part.text()
-    return values

@@ -7,17 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiogram import methods as published
-from aiogram.methods import TelegramMethod
-
 from aiogram_neonpay.sandbox.errors import ApiError, LostReply, refuse
 from aiogram_neonpay.sandbox.faults.calls import call_subject
 from aiogram_neonpay.sandbox.faults.rules import CallFault
-from aiogram_neonpay.sandbox.methods import account, delivery, inline, messages, stars
+from aiogram_neonpay.sandbox.methods import (
+    account,
+    chats,
+    copies,
+    delivery,
+    gifts,
+    inline,
+    media,
+    messages,
+    paid_media,
+    places,
+    profile,
+    stars,
+)
 from aiogram_neonpay.sandbox.methods.context import Answer, Context, Handler
 from aiogram_neonpay.sandbox.models import Call, Json
 from aiogram_neonpay.sandbox.parameters import Parameters
 from aiogram_neonpay.sandbox.payments import Payments
+from aiogram_neonpay.sandbox.schema import published_name, unknown_parameters
 from aiogram_neonpay.sandbox.world import BotAccount, World
 
 SUPPORTED: dict[str, Handler] = {
@@ -25,7 +36,24 @@ SUPPORTED: dict[str, Handler] = {
     "logOut": account.log_out,
     "close": account.log_out,
     "getChat": account.get_chat,
-    "getChatMember": account.get_chat_member,
+    "getChatMember": chats.get_chat_member,
+    "getChatMemberCount": chats.get_chat_member_count,
+    "getChatAdministrators": chats.get_chat_administrators,
+    "getUserProfilePhotos": chats.get_user_profile_photos,
+    "pinChatMessage": chats.pin_chat_message,
+    "unpinChatMessage": chats.unpin_chat_message,
+    "unpinAllChatMessages": chats.unpin_all_chat_messages,
+    "setMessageReaction": chats.set_message_reaction,
+    "setMyName": profile.text_setter("name"),
+    "getMyName": profile.text_getter("name"),
+    "setMyDescription": profile.text_setter("description"),
+    "getMyDescription": profile.text_getter("description"),
+    "setMyShortDescription": profile.text_setter("short_description"),
+    "getMyShortDescription": profile.text_getter("short_description"),
+    "setChatMenuButton": profile.set_chat_menu_button,
+    "getChatMenuButton": profile.get_chat_menu_button,
+    "setMyDefaultAdministratorRights": profile.set_my_default_administrator_rights,
+    "getMyDefaultAdministratorRights": profile.get_my_default_administrator_rights,
     "sendChatAction": account.send_chat_action,
     "setMyCommands": account.set_my_commands,
     "getMyCommands": account.get_my_commands,
@@ -37,11 +65,35 @@ SUPPORTED: dict[str, Handler] = {
     "sendMessage": messages.send_message,
     "editMessageText": messages.edit_message_text,
     "editMessageReplyMarkup": messages.edit_message_reply_markup,
+    "editMessageCaption": media.edit_message_caption,
+    "editMessageMedia": media.edit_message_media,
+    "sendPhoto": media.sender("photo"),
+    "sendVideo": media.sender("video"),
+    "sendAnimation": media.sender("animation"),
+    "sendAudio": media.sender("audio"),
+    "sendDocument": media.sender("document"),
+    "sendVoice": media.sender("voice"),
+    "sendVideoNote": media.sender("video_note"),
+    "sendSticker": media.sender("sticker"),
+    "sendMediaGroup": media.send_media_group,
+    "getFile": media.get_file,
+    "sendLocation": places.send_location,
+    "sendVenue": places.send_venue,
+    "sendContact": places.send_contact,
+    "sendDice": places.send_dice,
+    "forwardMessage": copies.forward_message,
+    "forwardMessages": copies.forward_messages,
+    "copyMessage": copies.copy_message,
+    "copyMessages": copies.copy_messages,
     "deleteMessage": messages.delete_message,
     "deleteMessages": messages.delete_messages,
     "answerCallbackQuery": messages.answer_callback_query,
     "answerInlineQuery": inline.answer_inline_query,
     "sendInvoice": stars.send_invoice,
+    "sendPaidMedia": paid_media.send_paid_media,
+    "getAvailableGifts": gifts.get_available_gifts,
+    "sendGift": gifts.send_gift,
+    "giftPremiumSubscription": gifts.gift_premium_subscription,
     "createInvoiceLink": stars.create_invoice_link,
     "answerPreCheckoutQuery": stars.answer_pre_checkout_query,
     "editUserStarSubscription": stars.edit_user_star_subscription,
@@ -52,11 +104,6 @@ SUPPORTED: dict[str, Handler] = {
 
 #: What the record of calls shows as the error of a call that a fault left without answer and effect.
 NO_ANSWER = "no answer: the connection was closed"
-_PUBLISHED = {
-    method.__api_method__.lower(): method.__api_method__
-    for method in vars(published).values()
-    if isinstance(method, type) and issubclass(method, TelegramMethod) and method is not TelegramMethod
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +125,7 @@ class BotApi:
         """Run one call.
 
         :param method: the name in any case.
-        :param values: parameters as strings or decoded JSON.
+        :param values: parameters as strings or decoded JSON; files as `Upload`.
         :raises LostReply: when a fault takes the answer.
         """
         if not token.split(":", 1)[0].isdigit() or ":" not in token:
@@ -146,16 +193,12 @@ class BotApi:
             error_code=error.code or None if error else None,
             time=self._world.clock.now(),
             fault=fault.id if fault else None,
+            unknown=unknown_parameters(method, parameters.given()),
         )
         self._world.calls.append(call)
         self._world.calls_made += 1
         self._world.feed.publish("call", call=shown_call(call))
         self._world.changed.notify()
-
-
-def published_name(method: str) -> str | None:
-    """Return how the Bot API spells a method, given in any case; ``None`` when it has no such method."""
-    return _PUBLISHED.get(method.lower())
 
 
 def shown_call(call: Call) -> Json:
@@ -169,6 +212,7 @@ def shown_call(call: Call) -> Json:
         "error_code": call.error_code,
         "time": call.time,
         "fault": call.fault,
+        "unknown": list(call.unknown),
     }
 
 

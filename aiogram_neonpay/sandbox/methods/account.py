@@ -49,8 +49,10 @@ def log_out(context: Context) -> bool:
 def get_chat(context: Context) -> Json:
     """Answer getChat with the fields the sandbox knows."""
     chat = context.chat()
+    pinned = next((chat.messages[item] for item in reversed(chat.pinned) if item in chat.messages), None)
     return {
         **context.world.chat_json(chat),
+        **({"pinned_message": pinned.body} if pinned is not None else {}),
         "accent_color_id": 0,
         "max_reaction_count": 11,
         "accepted_gift_types": {
@@ -61,19 +63,6 @@ def get_chat(context: Context) -> Json:
             "gifts_from_channels": False,
         },
     }
-
-
-def get_chat_member(context: Context) -> Json:
-    """Answer getChatMember: people are members, bots too."""
-    chat = context.chat()
-    user_id = context.parameters.integer("user_id")
-    if user_id in context.world.people and user_id in chat.member_ids:
-        return {"user": context.world.people[user_id].as_user(), "status": "member"}
-    if user_id in context.world.people:
-        return {"user": context.world.people[user_id].as_user(), "status": "left"}
-    if user_id in chat.bot_ids:
-        return {"user": context.world.bots[user_id].as_user(), "status": "member"}
-    raise refuse("user not found")
 
 
 def send_chat_action(context: Context) -> bool:

@@ -16,7 +16,7 @@ from aiogram_neonpay.sandbox.rules import (
     TEXT_CHARACTERS,
 )
 
-_DELETED_AT_ONCE = 100
+_HANDLED_AT_ONCE = 100
 
 
 def send_message(context: Context) -> Json:
@@ -56,7 +56,7 @@ def edit_message_text(context: Context) -> Json | bool:
     check_pay_buttons(markup, for_invoice=False)
     changed = {name: value for name, value in message.body.items() if name not in ("text", "entities")}
     changed.update(fields)
-    return _edited(context, message, changed, markup)
+    return apply_edit(context, message, changed, markup)
 
 
 def edit_message_reply_markup(context: Context) -> Json | bool:
@@ -64,7 +64,7 @@ def edit_message_reply_markup(context: Context) -> Json | bool:
     markup = read_markup(context.parameters)
     message = context.own_message("edit")
     check_pay_buttons(markup, for_invoice=message.invoice is not None)
-    return _edited(context, message, dict(message.body), markup)
+    return apply_edit(context, message, dict(message.body), markup)
 
 
 def delete_message(context: Context) -> bool:
@@ -83,19 +83,28 @@ def delete_message(context: Context) -> bool:
 
 def delete_messages(context: Context) -> bool:
     """Delete up to 100 messages, skipping those that are not there."""
+    wanted = message_ids(context)
+    chat = context.chat()
+    for item in wanted:
+        message = chat.messages.get(item)
+        if message is not None and (chat.is_private or message.bot_id == context.bot.id):
+            _delete(context, message)
+    return True
+
+
+def message_ids(context: Context) -> list[int]:
+    """Read ``message_ids``: up to 100.
+
+    :raises ApiError: 400 for anything else.
+    """
     if "message_ids" not in context.parameters:
         raise refuse("Message identifiers are not specified")
     wanted = context.parameters.json("message_ids", "can't parse message identifiers JSON object")
     if not isinstance(wanted, list):
         raise refuse("Expected an Array of message identifiers")
-    if len(wanted) > _DELETED_AT_ONCE:
+    if len(wanted) > _HANDLED_AT_ONCE:
         raise refuse("Too many message identifiers specified")
-    chat = context.chat()
-    for item in wanted:
-        message = chat.messages.get(_message_id(item))
-        if message is not None and (chat.is_private or message.bot_id == context.bot.id):
-            _delete(context, message)
-    return True
+    return [_message_id(item) for item in wanted]
 
 
 def answer_callback_query(context: Context) -> bool:
@@ -135,7 +144,11 @@ def text_fields(parameters: Parameters) -> Json:
     return {"text": text, "entities": marked} if marked else {"text": text}
 
 
-def _edited(context: Context, message: Message, changed: Json, markup: Markup) -> Json | bool:
+def apply_edit(context: Context, message: Message, changed: Json, markup: Markup) -> Json | bool:
+    """Give one of the bot's messages another content and keyboard, and return what the methods answer.
+
+    :raises ApiError: 400 ``message is not modified``.
+    """
     changed.pop("reply_markup", None)
     changed.pop("edit_date", None)
     if markup.inline is not None:
@@ -150,6 +163,8 @@ def _edited(context: Context, message: Message, changed: Json, markup: Markup) -
 
 def _delete(context: Context, message: Message) -> None:
     del message.chat.messages[message.id]
+    if message.id in message.chat.pinned:
+        message.chat.pinned.remove(message.id)
     context.world.announce_removal(message.chat, message.id)
 
 

@@ -11,7 +11,7 @@ its username.
 ``POST /users``                          ``{name, stars?, language_code?, started?}``: a new person
 ``GET /users/{id}/chats``                the person's chat list
 ``GET /users/{id}/messages``             one chat (``?chat_id=&bot_id=``): messages, keyboard, commands
-``POST /users/{id}/send``                ``{text, chat_id?, bot_id?}``: write a message
+``POST /users/{id}/send``                ``{text, chat_id?, bot_id?, reply_to?}``: write a message, in reply to another
 ``POST /users/{id}/tap``                 ``{message_id, row, column, chat_id?, bot_id?}``: tap an inline
                                          button; answers ``{text, alert, url, answered}``
                                          or ``{button}``: tap an inline or reply button by its text
@@ -181,7 +181,8 @@ class _Control:
     async def send(self, request: web.Request) -> web.Response:
         user, body = self._user(request), await body_of(request)
         person = self._world.people[user.id]
-        message = people.write(self._world, person, self._chat(user, body), text(body, "text"))
+        replied = self._message(user, {**body, "message_id": body["reply_to"]}) if body.get("reply_to") else None
+        message = people.write(self._world, person, self._chat(user, body), text(body, "text"), replied)
         return web.json_response(views.message_view(self._world, message, user.id))
 
     async def tap(self, request: web.Request) -> web.Response:

@@ -14,6 +14,8 @@ from aiogram_neonpay.sandbox.world import BotAccount, World
 
 #: Transactions that are shown unless more are asked for: the page draws all it gets.
 TRANSACTIONS_SHOWN = 200
+_INLINE_KINDS = ("switch_inline_query", "switch_inline_query_current_chat")
+_BUTTON_KINDS = ("pay", "callback_data", "url", "copy_text", "web_app", *_INLINE_KINDS)
 
 
 def overview(world: World, trouble: Callable[[BotAccount], Json | None], subscriptions: Mapping[int, int]) -> Json:
@@ -80,6 +82,7 @@ def conversation(world: World, chat: Chat, person: Person) -> Json:
         "keyboard": current_keyboard(chat),
         "commands": commands(world, chat, person),
         "action": chat.action[0] if chat.action and acting else None,
+        "description": _description(world, chat, person),
     }
 
 
@@ -101,8 +104,9 @@ def message_view(world: World, message: Message, viewer: int) -> Json:
     if "reply_to_message" in body:
         replied = body["reply_to_message"]
         view["reply_to"] = {
+            "id": replied["message_id"],
             "name": replied["from"]["first_name"],
-            "text": (replied.get("text") or replied.get("caption", ""))[:120],
+            "text": (replied.get("text") or replied.get("caption") or described(replied))[:120],
         }
     view |= content_view(world, message, viewer)
     if message.invoice:
@@ -247,13 +251,25 @@ def _receipt(world: World, message: Message) -> Json | None:
         "date": charge.date,
         "refunded": charge.refunded,
         "subscription_until": charge.subscription_until,
+        "subscription_period": charge.invoice.subscription_period,
         "bot_name": world.bots[charge.bot_id].name,
     }
 
 
+def _description(world: World, chat: Chat, person: Person) -> str:
+    """Return what a bot says about itself to those who have not met it, in the person's language if it can."""
+    if not chat.is_private:
+        return ""
+    texts = world.bots[chat.bot_ids[0]].profile.texts
+    kind = "description"
+    return texts.get((kind, person.language_code or ""), texts.get((kind, ""), ""))
+
+
 def _button_view(button: Json) -> Json:
-    kind = next((name for name in ("pay", "callback_data", "url", "copy_text", "web_app") if name in button), "")
+    kind = next((name for name in _BUTTON_KINDS if name in button), "")
     view: Json = {"text": button["text"], "kind": kind}
+    if kind in _INLINE_KINDS:
+        view["query"] = button[kind]
     if kind == "url":
         view["url"] = button["url"]
     if kind == "copy_text":

@@ -16,7 +16,7 @@ import { openPurse } from "./purse.js";
 import { setUpSheets } from "./sheet.js";
 import { drawChats, drawPeople } from "./side.js";
 import { drawStatus } from "./status.js";
-import { openSubscriptions } from "./subscriptions.js";
+import { drawNotice, openSubscriptions } from "./subscriptions.js";
 
 const state = {
   users: [], bots: [], me: null, chats: [], open: null, left: null, talk: null, now: 0, nowAt: 0, running: true, lost: false,
@@ -45,7 +45,7 @@ async function work() {
     if (!state.me) return;
     if (parts.has("chats")) await loadChats();
     if (parts.has("talk")) await loadTalk();
-    if (parts.has("money") && state.bots.length) await drawMoney(me(), currentBot());
+    if (parts.has("money") && state.bots.length) await loadMoney();
     if (parts.has("faults") && state.bots.length) await drawFaults(scene());
     tick();
   } catch (error) {
@@ -96,6 +96,15 @@ async function loadTalk() {
   keepFocus(drawTalk);
 }
 
+async function loadMoney() {
+  const bot = currentBot();
+  const mine = state.me;
+  const { subscriptions } = await get(`/bots/${bot.id}/subscriptions`);
+  if (mine !== state.me) return;
+  keepFocus(() => drawNotice(me(), subscriptions.filter((item) => item.user_id === mine), state.now));
+  await drawMoney(me(), bot, subscriptions);
+}
+
 // --- drawing the open chat ---
 
 function drawTalk() {
@@ -113,10 +122,11 @@ function drawTalk() {
     drawMessages(list, talk.messages, { me: state.me, chat: talk.chat, actions });
   } else {
     list.replaceChildren(el("div", { class: "empty" }, avatar(talk.chat.bot_id ?? 0, talk.chat.title, true),
-      el("strong", {}, withStars(talk.chat.title)), el("p", {}, bot ? "Press Start to talk to this bot." : "Nobody has written here yet.")));
+      el("strong", {}, withStars(talk.chat.title)), talk.description && el("p", { class: "about" }, withStars(talk.description)), el("p", {}, bot ? "Press Start to talk to this bot." : "Nobody has written here yet.")));
   }
   drawMore([
     ["Subscriptions", () => openSubscriptions(me())],
+    ["Open a link", actions.openLink],
     ...(bot ? [[talk.chat.blocked ? "Unblock the bot" : "Block the bot", () => actions.block(!talk.chat.blocked), true]] : []),
   ]);
   drawComposer(talk, actions);
@@ -181,7 +191,7 @@ function onEvent(event) {
   else if (event.type === "subscriptions") reload("people", "money");
   else if (event.type === "users") reload(...EVERYTHING);
   else if (event.type === "listening") reload("people");
-  else if (event.type === "clock") reload("people", "talk");
+  else if (event.type === "clock") reload("people", "talk", "money");
   else if (event.type === "commands") reload("talk");
   else if (event.type === "faults") reload("faults");
   else if (event.bot_id && event.chat_id !== state.me) newsFor(event); // another person's private chat

@@ -6,13 +6,9 @@ import { keepFocus } from "./focus.js";
 import { openPurse } from "./purse.js";
 import { stateWords } from "./subscriptions.js";
 
-/** Reload and redraw balances and ledgers of the chosen person and bot. */
-export async function drawMoney(user, bot) {
-  const [mine, theirs, running] = await Promise.all([
-    get(`/users/${user.id}/history`),
-    get(`/bots/${bot.id}/transactions`),
-    get(`/bots/${bot.id}/subscriptions`),
-  ]);
+/** Reload and redraw balances and ledgers of the chosen person and bot; `subscriptions` are everybody's to the bot. */
+export async function drawMoney(user, bot, subscriptions) {
+  const [mine, theirs] = await Promise.all([get(`/users/${user.id}/history`), get(`/bots/${bot.id}/transactions`)]);
   const lines = joined(mine.history, theirs.transactions);
   const hidden = theirs.total - theirs.transactions.length;
   keepFocus(() => byId("panel-money").replaceChildren(
@@ -25,7 +21,7 @@ export async function drawMoney(user, bot) {
       ? el("ul", { class: "entries", "aria-label": "Both ledgers, newest first" }, lines.map((line) => entry(line, user, bot)))
       : el("p", { class: "nothing" }, "No Stars have moved yet."),
     hidden > 0 && el("p", { class: "nothing" }, `${hidden.toLocaleString("en")} older transactions are not shown.`) || "",
-    running.subscriptions.length ? subscribers(running.subscriptions) : ""));
+    subscriptions.length ? subscribers(subscriptions) : ""));
 }
 
 function account(name, amount, beneath) {
@@ -75,10 +71,10 @@ function sum(name, amount) {
   return el("span", { class: `entry-sum ${amount < 0 ? "out" : "in"}` }, el("span", { class: "unseen" }, `${name}: `), stars(amount, { sign: true }));
 }
 
-function subscribers(subscriptions) {
+function subscribers(all) {
   return el("section", { class: "ledger" },
     el("h3", {}, "Subscriptions"),
-    el("ul", {}, subscriptions.map((item) => el("li", { class: "entry" },
+    el("ul", {}, all.map((item) => el("li", { class: "entry" },
       el("div", { class: "entry-main" },
         el("span", { class: "entry-title" }, withStars(item.title)),
         el("span", { class: "entry-date" }, `${item.user_name}, since ${dayName(item.started)}: ${stateWords(item)}`)),

@@ -27,14 +27,14 @@ export async function openPayment(userId, request) {
 }
 
 /** Show the sheet with which paid media are bought; the bot is not asked. */
-export async function openUnlock(userId, place, message, seller) {
-  const { stars: amount, media } = message.paid_media;
+export async function openUnlock(userId, place, message) {
+  const { stars: amount, media, bot_name: seller } = message.paid_media;
   const { users } = await get("/state");
   confirmSheet({
     userId, amount, bot_name: seller, balance: users.find((user) => user.id === userId).stars, asks: false,
     title: media.length === 1 ? "Paid media" : `${media.length} paid media`, description: "Shown to you as soon as it is paid.",
     pay: () => post(`/users/${userId}/unlock`, { ...place, message_id: message.id }),
-    again: () => openUnlock(userId, place, message, seller),
+    again: () => openUnlock(userId, place, message),
   });
 }
 
@@ -116,7 +116,8 @@ function topUpSheet(purchase) {
     packs(short, buy));
 }
 
-export function openReceipt(receipt) {
+/** Show a receipt; `manage` opens the subscriptions, for receipts that are of one. */
+export function openReceipt(receipt, manage) {
   const copy = async (event) => {
     const button = event.currentTarget;
     await navigator.clipboard?.writeText(receipt.charge_id);
@@ -135,5 +136,6 @@ export function openReceipt(receipt) {
       fact("Transaction",
         el("code", { class: "charge" }, `${receipt.charge_id.slice(0, 14)}\u2026`),
         el("button", { class: "link-button", type: "button", onclick: copy }, "Copy"))),
-    done("Done"));
+    done("Done"),
+    receipt.subscription_period && el("button", { class: "plain-button", type: "button", onclick: manage }, "Subscriptions"));
 }

@@ -1,8 +1,10 @@
 // Owns the screen of a person's subscriptions: the next charge, cancelling, restoring, a charge that failed.
 
 import { get, post } from "./api.js";
-import { dayName, el, icon, moment, periodWords, stars, starWords, toast, withStars } from "./dom.js";
+import { byId, dayName, el, icon, moment, periodWords, stars, starWords, toast, withStars } from "./dom.js";
 import { attempt, closeButton, closeSheet, done, fact, hero, show, title } from "./sheet.js";
+
+let noticed = "";
 
 /** How a subscription stands, in words. */
 export function stateWords(item) {
@@ -83,4 +85,21 @@ function topUp(user, item) {
     closeSheet();
     toast(`${user.name} has ${starWords(item.short, "more ")}`, "good");
   });
+}
+
+const WEEK = 7 * 86400;
+
+/** What the person should know about their subscriptions to the bot they talk to: a line, or nothing. */
+export function drawNotice(user, mine, now) {
+  const short = mine.find((item) => item.can_cancel && item.short > 0);
+  const failed = mine.find((item) => item.state === "failed" && now - item.until < WEEK);
+  const about = short ?? failed;
+  const shape = JSON.stringify([user.id, about?.charge_id, about?.state, about?.short]);
+  if (shape === noticed) return;
+  noticed = shape;
+  const words = short && short.state !== "failed"
+    ? [`${short.title} will not be renewed on ${dayName(short.until)}: `, starWords(short.short, "more "), " needed."]
+    : about && [`${about.title} could not be renewed: there were not enough Stars.`];
+  byId("notice").replaceChildren(...(about ? [el("p", { class: "notice" }, el("span", {}, words),
+    el("button", { class: "link-button", type: "button", onclick: () => detail(user, about) }, short ? "Top up" : "Details"))] : []));
 }

@@ -102,8 +102,8 @@ class Charge:
     subscription_until: int | None = None
     refunded: bool = False
     affiliate: Affiliate | None = None
-    renews: str | None = None
     paid_media: PaidMedia | None = None
+    renews: str | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -125,6 +125,9 @@ class Rules:
         (refusing with BALANCE_TOO_LOW is a guess).
     :param commission_deducted: a sale with an affiliate is in the ledger without the commission, in Stars and
         nanostars, and so is its refund; ``False`` shows the price (which of the two is a guess).
+    :param media_refund_message: a refund of paid media is announced with `refunded_payment` as that of an invoice,
+        with the media's payload; ``False`` moves the Stars only (which of the two is a guess, and so is that the
+        media can still be seen).
     :param test_periods: take subscription periods of 60 and 300 seconds and refuse 30 days, as Telegram's test
         servers do.
     :param renewal_asks: send a pre_checkout_query before a renewal is charged; a refusal or silence fails it
@@ -140,9 +143,6 @@ class Rules:
         (a guess: the update is documented for what the user does).
     :param refund_ends_subscription: a refund of any of its payments ends a subscription at once; that it leaves
         the subscription alone is a guess.
-    :param media_refund_message: a refund of paid media is announced with `refunded_payment` as that of an invoice,
-        with the media's payload; ``False`` moves the Stars only (which of the two is a guess, and so is that the
-        media can still be seen).
     :param webhook_timeout: how long a webhook may take to answer, in real seconds.
     """
 
@@ -151,6 +151,7 @@ class Rules:
     paying_opens_chat: bool = True
     balance_below_zero: bool = False
     commission_deducted: bool = True
+    media_refund_message: bool = True
     test_periods: bool = False
     renewal_asks: bool = False
     renewal_charge_ids: bool = True
@@ -159,7 +160,6 @@ class Rules:
     renewal_ids_edit: bool = False
     bot_cancel_updates: bool = False
     refund_ends_subscription: bool = False
-    media_refund_message: bool = True
     webhook_timeout: float = WEBHOOK_ANSWER_SECONDS
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aiogram_neonpay.sandbox import Clock, Sandbox
+from aiogram_neonpay.sandbox import Clock, Sandbox, ledger
 from aiogram_neonpay.sandbox.models import Invoice
 from tests.sandbox.conftest import START
 from tests.sandbox.subscribing import DAY, MONTH, Club
@@ -99,7 +99,7 @@ async def test_the_clock_of_a_real_month_renews_by_itself() -> None:
     sandbox.clock.advance(seconds=subscription.expiration_date - sandbox.clock.now() - 0.05)
     assert len(subscription.charges) == 1
     assert await sandbox.until(lambda: len(subscription.charges) == 2)
-    assert sandbox.transactions()[-1].date in (START_OF := subscription.expiration_date - MONTH, START_OF + 1)
+    assert 0 <= sandbox.transactions()[-1].date - (subscription.expiration_date - MONTH) <= 5
 
 
 @pytest.mark.asyncio
@@ -114,7 +114,7 @@ async def test_a_jump_of_400_days_with_a_thousand_subscribers_keeps_the_order_an
         invoice = Invoice(
             bot.id, "Club", "d", f"plan-{number}", "XTR", 10 + number % 7, subscription_period=MONTH, slug="x"
         )
-        payments.subscriptions.begin(payments_charge(sandbox, person.id, invoice))
+        payments.subscriptions.begin(ledger.sell(world, bot, person, invoice))  # as if the bot had agreed
         sandbox.clock.advance(seconds=DAY / SUBSCRIBERS)
     sandbox.clock.advance(seconds=START + 400 * DAY - sandbox.clock.now())
     rows = sandbox.transactions()
@@ -125,11 +125,3 @@ async def test_a_jump_of_400_days_with_a_thousand_subscribers_keeps_the_order_an
     assert len(world.updates_shown) <= 300
     fresh = [row for row in rows if row.date > sandbox.clock.now() - DAY]
     assert sandbox.pending_updates() == len(fresh)
-
-
-def payments_charge(sandbox: Sandbox, user_id: int, invoice: Invoice) -> Any:
-    """Charge somebody for an invoice at once, as if the bot had agreed."""
-    from aiogram_neonpay.sandbox import ledger
-
-    world = sandbox.world
-    return ledger.sell(world, world.bots[invoice.bot_id], world.people[user_id], invoice)

@@ -37,8 +37,8 @@ its username.
                                          ``charge_id`` of the first payment, ``title``, ``amount``, ``period``,
                                          ``state``, ``until``, ``can_cancel``, ``can_restore``, ``short`` (Stars
                                          that are missing for the next payment) and more
-``POST /users/{id}/subscriptions/cancel``  ``{charge_id}``, ``{payload}`` or ``{}`` (the only one): cancel it
-``POST /users/{id}/subscriptions/restore`` the same: re-enable it before its period ends
+``POST .../subscriptions/cancel``        ``{charge_id}``, ``{payload}`` or ``{}`` (the only one): cancel it
+``POST .../subscriptions/restore``       the same: re-enable it before its period ends
 ``GET /bots/{id}/subscriptions``         everybody's subscriptions to a bot, newest first
 ``POST /bots``                           ``{username, name?}``: a new bot; answers its ``token`` too
 ``GET /bots/{id}``                       balance, pending updates, whether it polls, its webhook

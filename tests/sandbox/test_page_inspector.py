@@ -145,18 +145,18 @@ async def test_the_clock_is_stopped_moved_and_let_run(browser: Browser) -> None:
         before = clock.now()
         await visit.press("Move the clock forward by 1 h")
         await visit.press("Move the clock forward by 30 days")
-        await visit.running.sandbox.until(lambda: clock.now() == before + 3600 + 30 * 86400)
-        assert clock.now() == before + 3600 + 30 * 86400
+        moved = pytest.approx(before + 3600 + 30 * 86400, abs=0.01)
+        await expect(page.locator("#clock")).not_to_have_attribute("aria-busy", "true")
+        assert clock.now() == moved
         await visit.press("Move the clock to a moment")
         year = int((await page.get_by_label("To this moment").input_value())[:4]) + 1
         await page.get_by_label("To this moment").fill(f"{year}-03-04T05:06")
         await page.keyboard.press("Enter")
-        await expect(page.locator("#clock-now")).to_have_text("March 4, 05:06:00, stopped")
+        await expect(page.locator("#clock-now")).to_have_text("March 4, 05:06:00, stopped", timeout=30_000)
         await visit.press("Move the clock to a moment")
         await page.get_by_label("To this moment").fill("2001-01-01T00:00")
         await visit.press("Move")
-        await expect(page.get_by_role("status", name="News")).to_contain_text("the clock cannot go back")
-        visit.troubles.clear()
+        await expect(page.get_by_role("status", name="News")).to_contain_text("The clock cannot go back")
         await visit.press("Let the clock run")
         await expect(page.locator("#clock-now")).not_to_contain_text("stopped")
         assert clock.running

@@ -22,6 +22,7 @@ async def subscribe(visit: Visit) -> None:
 async def skip_a_month(visit: Visit) -> None:
     await visit.inspect()
     await visit.press(MONTH)
+    await expect(visit.page.get_by_role("group", name="The sandbox's clock")).not_to_have_attribute("aria-busy", "true")
     if visit.phone:
         await visit.press("Close the inspector")
 
@@ -134,3 +135,12 @@ async def test_the_receipt_of_a_subscription_leads_to_it(browser: Browser) -> No
         await expect(sheet).to_contain_text("Paid until")
         await sheet.get_by_role("button", name="Subscriptions").click()
         await expect(sheet.get_by_role("button", name="Club")).to_contain_text("next charge on")
+
+
+async def test_a_renewal_long_before_the_end_of_a_jump_still_reaches_the_bot(browser: Browser) -> None:
+    async with visiting(browser, "desktop", router=make_gallery()) as visit:
+        await subscribe(visit)
+        visit.running.sandbox.clock.advance(days=20)
+        await skip_a_month(visit)  # renewed after 10 of its days, 20 before the clock stands still
+        await visit.says("was renewed for")
+        await expect(visit.page.get_by_role("log").get_by_text("Thank you, it is yours")).to_have_count(2)

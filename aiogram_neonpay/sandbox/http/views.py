@@ -36,6 +36,7 @@ def overview(world: World, trouble: Callable[[BotAccount], Json | None], subscri
                 "username": bot.username,
                 "balance": bot.balance,
                 "trouble": trouble(bot),
+                "pending_updates": len(bot.queue),
             }
             for bot in world.bots.values()
         ],

@@ -35,7 +35,7 @@ async def test_flood_control_is_ordered_strikes_once_and_is_counted(browser: Bro
         await visit.press("Add fault")
         rule = page.get_by_role("list", name="Faults").get_by_role("listitem")
         await expect(rule).to_contain_text("1. sendMessage: 429, retry after 7 s")
-        await expect(rule).to_contain_text("about Alice; struck 0 of 1")
+        await expect(rule).to_contain_text("about Alice; strikes once, has met nothing yet")
         await expect(page.get_by_role("tab", name="Faults 1 active")).to_be_visible()
 
         await alice.send("/start")

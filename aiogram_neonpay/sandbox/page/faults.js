@@ -154,6 +154,7 @@ function about(rule, { users }) {
 }
 
 function counts(rule) {
+  if (!rule.met) return rule.times ? `strikes ${rule.times === 1 ? "once" : `${rule.times} times`}, has met nothing yet` : "has met nothing yet";
   const struck = rule.times ? `struck ${rule.struck} of ${rule.times}` : `struck ${rule.struck} of ${rule.met} met`;
   return rule.left === 0 ? `${struck}, over` : struck;
 }

@@ -4,88 +4,29 @@ Include the router that :func:`neonpay_router` returns, and the dispatcher sends
 delivers payments.
 """
 
-from aiogram_neonpay.adapters import AiogramAdapter
-from aiogram_neonpay.core import NeonPay, NeonPayCore
-from aiogram_neonpay.errors import (
-    BuyerUnreachableError,
-    ConfigurationError,
-    DeliveryError,
-    IdempotencyError,
-    InvoiceError,
-    InvoiceNotFoundError,
-    LedgerError,
-    NeonPayError,
-    PaymentError,
-    PaymentNotFoundError,
-    RefundError,
-    RejectPayment,
-    StageNotFoundError,
-    ValidationError,
-)
-from aiogram_neonpay.events import (
-    CheckoutDeclined,
-    PaymentCompleted,
-    PaymentEvent,
-    PaymentRefunded,
-    PaymentStuck,
-    PaymentUnmatched,
-)
-from aiogram_neonpay.factory import create_neonpay, neonpay_router
-from aiogram_neonpay.filters import PaidStage
-from aiogram_neonpay.findings import Finding, ReconcileReport
-from aiogram_neonpay.keyboards import donate_keyboard
-from aiogram_neonpay.models import (
-    Checkout,
-    InvoiceLink,
-    InvoiceStatus,
-    LegacyInvoice,
-    PaymentResult,
-    PaymentStatus,
-)
-from aiogram_neonpay.reports import Report, ReportRow
-from aiogram_neonpay.routers import PaymentRouter
-from aiogram_neonpay.sqlite import SQLiteStorage
-from aiogram_neonpay.stages import PaymentStage
+import importlib
+import typing
 
-__all__ = [
-    "AiogramAdapter",
-    "BuyerUnreachableError",
-    "Checkout",
-    "CheckoutDeclined",
-    "ConfigurationError",
-    "DeliveryError",
-    "Finding",
-    "IdempotencyError",
-    "InvoiceError",
-    "InvoiceLink",
-    "InvoiceNotFoundError",
-    "InvoiceStatus",
-    "LedgerError",
-    "LegacyInvoice",
-    "NeonPay",
-    "NeonPayCore",
-    "NeonPayError",
-    "PaidStage",
-    "PaymentCompleted",
-    "PaymentError",
-    "PaymentEvent",
-    "PaymentNotFoundError",
-    "PaymentRefunded",
-    "PaymentResult",
-    "PaymentRouter",
-    "PaymentStage",
-    "PaymentStatus",
-    "PaymentStuck",
-    "PaymentUnmatched",
-    "ReconcileReport",
-    "RefundError",
-    "RejectPayment",
-    "Report",
-    "ReportRow",
-    "SQLiteStorage",
-    "StageNotFoundError",
-    "ValidationError",
-    "create_neonpay",
-    "donate_keyboard",
-    "neonpay_router",
-]
+if typing.TYPE_CHECKING:
+    from aiogram_neonpay.public import *  # noqa: F403
+    from aiogram_neonpay.testing import make_event as make_event
+
+
+def __getattr__(name: str) -> typing.Any:
+    """Load the public names when one of them is first asked for.
+
+    pytest loads the plugin of this package in every project of an environment, and the command line and the sandbox
+    need nothing of the engine: none of them is to pay for its import.
+    """
+    if name == "make_event":  # brings the sandbox along, so no program gets it unasked
+        return importlib.import_module("aiogram_neonpay.testing").make_event
+    if name == "__all__" or not name.startswith("_"):
+        public = importlib.import_module("aiogram_neonpay.public")
+        globals().update({each: getattr(public, each) for each in (*public.__all__, "__all__")})
+        if name in globals():
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__getattr__("__all__")})

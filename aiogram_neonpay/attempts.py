@@ -10,7 +10,7 @@ from aiogram.dispatcher.event.bases import SkipHandler
 from aiogram.types import TelegramObject
 
 from aiogram_neonpay.errors import DeliveryError
-from aiogram_neonpay.events import AnyEvent, PaymentCompleted, PaymentEvent
+from aiogram_neonpay.events import AnyEvent, PaymentCompleted, PaymentEvent, kinds_of
 from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.observers import ListenerObserver, PaymentHandler, PaymentObserver
 from aiogram_neonpay.passage import Passage
@@ -91,9 +91,12 @@ class Attempt:
 
     def __post_init__(self) -> None:
         self.routers = payment_routers(self.root)
-        kind, event = type(self.event), self.event
+        event = self.event
         self.candidates = [
-            observer for router in self.routers if (observer := router.payment_observers[kind]).might_take(event)
+            observer
+            for kind in kinds_of(event)
+            for router in self.routers
+            if (observer := router.payment_observers[kind]).might_take(event)
         ]
 
     async def run_typed(self, carrier: TelegramObject, name: str, data: dict[str, Any]) -> bool:

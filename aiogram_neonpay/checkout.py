@@ -26,6 +26,7 @@ from aiogram_neonpay.errors import RejectPayment
 from aiogram_neonpay.events import CheckoutDeclined
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.hooks import Next, stepping_round_isolation
+from aiogram_neonpay.limits import Limits
 from aiogram_neonpay.models import CURRENCY, Checkout
 from aiogram_neonpay.news import News
 from aiogram_neonpay.passage import Passage
@@ -33,6 +34,7 @@ from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.routers import payment_routers
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.timing import Timing
 from aiogram_neonpay.way import Way
 
 __all__ = ["CHECKOUT", "Cashier", "OpenCheckout"]
@@ -62,7 +64,9 @@ class Declined(Exception):
 class OpenCheckout:
     """One query that wants an answer. The first to claim the answer gives it; nobody answers twice."""
 
-    def __init__(self, bot: Bot, query: PreCheckoutQuery, token: InvoiceToken | None, feed: Feed) -> None:
+    def __init__(
+        self, bot: Bot, query: PreCheckoutQuery, token: InvoiceToken | None, feed: Feed, timing: Timing
+    ) -> None:
         self.bot = bot
         self._feed = feed
         self.query = query
@@ -70,11 +74,13 @@ class OpenCheckout:
         self.stage: PaymentStage | None = None
         self.metadata: dict[str, Any] = {}
         self.answered = False
-        self._arrived = asyncio.get_running_loop().time()
+        self.holds = False
+        self._timing = timing
+        self._arrived = timing.time()
 
     def remaining(self, seconds: float) -> float:
         """Return the seconds left of a limit that counts from the arrival of the query."""
-        return self._arrived + seconds - asyncio.get_running_loop().time()
+        return self._arrived + seconds - self._timing.time()
 
     async def approve(self) -> None:
         """Say yes, unless it was answered."""
@@ -138,18 +144,19 @@ class Cashier:
         self._feed = feed
         self._way = way
         self._news = news
+        self._limits = Limits(shop)
 
     async def on_query(self, handler: Next, update: Update, token: InvoiceToken | None, data: dict[str, Any]) -> Any:
         """Let a query of ours pass through the bot, and see to it that it is answered."""
         query = update.pre_checkout_query
         assert query is not None
         bot: Bot = data["bot"]
-        checkout = OpenCheckout(bot, query, token, self._feed)
+        checkout = OpenCheckout(bot, query, token, self._feed, self._shop.timing)
         data[CHECKOUT] = checkout
         if self._decides_at_once(checkout.token) and self._is_way_clear():
             return await self._decide_at_once(checkout, data)
         in_hand = self._shop.take_in_hand(bot)
-        timer = asyncio.get_running_loop().call_later(DEADLINE, self._on_deadline, checkout)
+        timer = self._shop.timing.call_later(DEADLINE, self._on_deadline, checkout)
         passing = stepping_round_isolation.set(True)
         try:
             response = await handler(update, data)
@@ -191,14 +198,36 @@ class Cashier:
                 await self._decide_in_time(checkout, token, data)
         except Declined as declined:
             await self._decline(checkout, declined)
+            await self._let_go(checkout)
         else:
+            await self._approve(checkout)
+
+    async def _approve(self, checkout: OpenCheckout) -> None:
+        """Say yes; what was kept for the buyer is free again if that comes too late or Telegram refuses it."""
+        if checkout.answered:
+            await self._let_go(checkout)
+            return
+        try:
             await checkout.approve()
+        except TelegramBadRequest:
+            await self._let_go(checkout)
+            raise
+
+    async def _let_go(self, checkout: OpenCheckout) -> None:
+        """Give up what was kept for the buyer."""
+        stage, token, buyer = checkout.stage, checkout.token, checkout.query.from_user.id
+        if checkout.holds and stage is not None and token is not None:
+            checkout.holds = False
+            await self._limits.let_go(checkout.bot, buyer, token.stage_id, stage, token.invoice_id)
 
     def _decides_at_once(self, token: InvoiceToken | None) -> bool:
         """Whether the token and the catalog of this process tell all there is to know."""
-        return token is None or (
-            self._shop.catalog.is_static and not token.stored and not self._validators(token.stage_id)
-        )
+        if token is None:
+            return True
+        if not self._shop.catalog.is_static or token.stored or self._validators(token.stage_id):
+            return False
+        stage = self._shop.catalog.known(token.stage_id)
+        return stage is None or not stage.is_limited
 
     def _is_way_clear(self) -> bool:
         dispatcher = self._shop.dispatcher
@@ -231,7 +260,7 @@ class Cashier:
         """Decide what needs waiting for in a task, which may hang or ignore its cancellation."""
         task = asyncio.get_running_loop().create_task(self._decide_slowly(checkout, token, data))
         try:
-            await asyncio.wait({task}, timeout=max(0.0, checkout.remaining(DEADLINE)))
+            await self._shop.timing.wait(task, max(0.0, checkout.remaining(DEADLINE)))
         except asyncio.CancelledError:
             task.cancel()
             raise
@@ -277,6 +306,20 @@ class Cashier:
                 raise Declined("check_failed")
             if passage.stopped or passage.result is False:
                 raise Declined("rejected")
+        if stage.is_limited:
+            await self._hold(checkout, token, stage)
+
+    async def _hold(self, checkout: OpenCheckout, token: InvoiceToken, stage: PaymentStage) -> None:
+        """Keep for the buyer what is limited."""
+        buyer = checkout.query.from_user.id
+        try:
+            lacking = await self._limits.hold(checkout.bot, buyer, token.stage_id, stage, token.invoice_id)
+        except Exception as error:
+            logger.exception("what is left of %s could not be read", token.stage_id)
+            raise Declined("check_failed") from error
+        if lacking is not None:
+            raise Declined(lacking)
+        checkout.holds = True
 
     async def _check_stored(self, checkout: OpenCheckout, token: InvoiceToken) -> None:
         try:

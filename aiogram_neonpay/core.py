@@ -11,12 +11,14 @@ from aiogram import Bot, Dispatcher, Router
 from aiogram.fsm.storage.base import BaseStorage
 from aiogram.types import CallbackQuery, InlineQueryResultArticle, Message
 
+from aiogram_neonpay.access import AccessDesk
 from aiogram_neonpay.adapters import AiogramAdapter
-from aiogram_neonpay.backoffice import BackOffice
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import Offer, Seller, check_user_id
+from aiogram_neonpay.ledger.buyers import GRACE
+from aiogram_neonpay.membership import Membership
 from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
 from aiogram_neonpay.places import place_of
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
@@ -31,7 +33,7 @@ __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentSt
 logger = logging.getLogger("aiogram_neonpay")
 
 
-class NeonPay(BackOffice):
+class NeonPay(Membership):
     """Sells stages for Telegram Stars; make one with :func:`~aiogram_neonpay.neonpay_router`.
 
     ``dp.include_router(pay)`` is the whole installation. Handlers get it injected as ``neonpay``.
@@ -52,6 +54,7 @@ class NeonPay(BackOffice):
         retries: Sequence[float] = RETRIES,
         reconcile_every: float | None = RECONCILE_EVERY,
         legacy: Legacy | None = None,
+        grace: float = GRACE,
         max_stages: int | None = None,
     ) -> None:
         super().__init__(name="neonpay")
@@ -69,7 +72,9 @@ class NeonPay(BackOffice):
             clock=clock,
             texts=texts,
             legacy=legacy,
+            grace=grace,
         )
+        self._access = AccessDesk(self._shop)
         self._seller = Seller(self._shop)
         self._tracker = Tracker(self._shop)
         self._installation = Installation(
@@ -80,6 +85,7 @@ class NeonPay(BackOffice):
         self.startup.register(self._installation.on_startup)
         for observer in (self.message, self.pre_checkout_query, self.callback_query):
             observer.handlers.append(AskForUpdates())
+        self._ask_for_subscriptions()
         if adapter is not None and adapter.dispatcher is not None:
             if self._installation.is_taken(_root(adapter.dispatcher)):
                 # NEONPAY's documents make a second core beside the first; it may exist, but not sell.
@@ -145,6 +151,13 @@ class NeonPay(BackOffice):
         :raises ValidationError: for a bad id, something that is no stage, or an id in use without ``replace``.
         """
         self._shop.catalog.add(stage_id, stage, replace=replace)
+        self._ask_for_subscriptions()
+
+    def _ask_for_subscriptions(self) -> None:
+        """Have aiogram ask for updates about subscriptions, once some may be sold; it knows them since 3.30."""
+        observer = self.observers.get("subscription")
+        if observer is not None and not observer.handlers and self._shop.catalog.may_hold_subscriptions:
+            observer.handlers.append(AskForUpdates())
 
     def get_payment_stage(self, stage_id: str) -> PaymentStage | None:
         """Return a stage of this process; what a loader knows is not asked for."""

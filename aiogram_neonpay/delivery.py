@@ -13,10 +13,10 @@ from typing import Any, Literal, TypeVar
 
 from aiogram import Bot
 from aiogram.dispatcher.middlewares.user_context import EVENT_CONTEXT_KEY, EVENT_FROM_USER_KEY, EventContext
-from aiogram.exceptions import TelegramForbiddenError
 from aiogram.types import Message, RefundedPayment, SuccessfulPayment, Update
 
 from aiogram_neonpay.attempts import Attempt
+from aiogram_neonpay.entitlements import AGAIN, Entitlements
 from aiogram_neonpay.errors import DeliveryError, RejectPayment
 from aiogram_neonpay.events import (
     PaymentCompleted,
@@ -24,7 +24,10 @@ from aiogram_neonpay.events import (
     PaymentRefunded,
     PaymentStuck,
     PaymentUnmatched,
+    SubscriptionRenewed,
+    SubscriptionStarted,
 )
+from aiogram_neonpay.failures import is_cancelled, is_refused_by, name_of
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.hooks import Next
 from aiogram_neonpay.ledger.charges import (
@@ -38,11 +41,11 @@ from aiogram_neonpay.ledger.charges import (
     Claim,
     next_step,
 )
+from aiogram_neonpay.limits import Limits
 from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
-from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, in_log, offer_of, payment_of, user_of
-from aiogram_neonpay.redaction import redacted
+from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, in_log, payment_of, user_of
 from aiogram_neonpay.refunds import delivering
 from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.shop import Shop
@@ -78,6 +81,8 @@ class Delivery:
         thanks: str | None,
     ) -> None:
         self._shop = shop
+        self._entitlements = Entitlements(shop)
+        self._limits = Limits(shop)
         self._feed = feed
         self._news = news
         self._worker = worker
@@ -118,25 +123,31 @@ class Delivery:
         attempt: Attempt | None = None
         token = delivering.set(claim.key)
         try:
-            if body.get("doubt") == "bad_token":
-                self._read_again(bot, claim)
-            if body.get("stored") and not await self._note_invoice(bot, claim):
+            await self._entitlements.recognise(bot, claim)
+            renews = body.get("recurring") == AGAIN  # its invoice was paid by the first charge
+            if body.get("stored") and not renews and not await self._note_invoice(bot, claim):
                 await self._refund_instead(bot, claim, "its single-use invoice was paid before")
                 return None
             stage = self._shop.catalog.known(body.get("stage")) or await self._shop.stage_of(body)
             doubt = body.get("doubt")
+            if doubt is None and not renews and not await self._limits.take(bot, claim, stage):
+                await self._refund_instead(bot, claim, "it was sold out")
+                return None
             event: PaymentEvent
-            if doubt is None:
+            if doubt is not None:
+                event = _event(PaymentUnmatched, bot, claim, stage, message, reason=doubt)
+            elif (subscription := await self._entitlements.give(bot, claim, stage)) is None:
                 event = _event(PaymentCompleted, bot, claim, stage, message)
             else:
-                event = _event(PaymentUnmatched, bot, claim, stage, message, reason=doubt)
+                kind = SubscriptionRenewed if body["recurring"] == AGAIN else SubscriptionStarted
+                event = _event(kind, bot, claim, stage, message, subscription=subscription)
             attempt = self._attempt(event, body.get("done", ()), genuine=doubt is None)
             response = await self._way.carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception) as error:
             # What ran before the one that raised need not run again. If nothing of ours raised, something round it
             # did, such as a commit, and may have undone all of it.
             await self._failed(bot, claim, error, attempt if attempt is not None and attempt.error is error else None)
-            if isinstance(error, asyncio.CancelledError) and not _is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and not is_cancelled():
                 raise DeliveryError(claim.key.name, "something that its handler waited for was cancelled") from error
             raise
         finally:
@@ -169,6 +180,8 @@ class Delivery:
         response: Any = None
         error: BaseException | None = None
         try:
+            await self._entitlements.take_back(bot, claim)
+            await self._limits.give_back(bot, claim)
             event = _event(PaymentRefunded, bot, claim, await self._shop.stage_of(claim.body), message)
             attempt = self._attempt(event, claim.body.get("told", ()), genuine=True)
             response = await self._way.carry(handler, update, attempt, data)
@@ -182,15 +195,15 @@ class Delivery:
             return response
         told = sorted({*claim.body.get("told", ()), *(attempt.succeeded if attempt is not None else ())})
         delay = self._retries.pause(claim.body.get("tells", 1))
-        if _is_refused_by(claim.body["user"], error):
+        if is_refused_by(claim.body["user"], error):
             delay = None
-        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
             await charges.give_back(claim, tells=claim.body.get("tells", 1) - 1, told=told)
         elif delay is not None:
-            await charges.give_back(claim, delay=delay, told=told, error=_name(error))
+            await charges.give_back(claim, delay=delay, told=told, error=name_of(error))
             self._worker.wake(bot, reference, delay)
         else:
-            await charges.settle(claim, refund=ANNOUNCED, trouble="refund_unheard", error=_name(error))
+            await charges.settle(claim, refund=ANNOUNCED, trouble="refund_unheard", error=name_of(error))
             logger.error(
                 "%s is stuck: its refund is done, but no handler took the news", in_log(bot, reference, claim.body)
             )
@@ -214,14 +227,6 @@ class Delivery:
             before_plain=self._before_plain,
             listened=not genuine,
         )
-
-    def _read_again(self, bot: Bot, claim: Claim) -> None:
-        """Read the payload of a payment once more: its key may be among ``previous_secrets`` by now."""
-        body = claim.body
-        _, token = self._shop.read_payload(bot, body["carrier"]["payload"], body["amount"])
-        if token is not None:
-            claim.notes.update({"doubt": None, **offer_of(token, body["amount"], body["currency"])})
-            body.update(claim.notes)
 
     async def _note_invoice(self, bot: Bot, claim: Claim) -> bool:
         """Note the charge at its stored invoice; ``False`` if it was single-use and another charge came first."""
@@ -257,7 +262,10 @@ class Delivery:
         if error is not None:
             await self._failed(bot, claim, error, attempt)
             raise error
-        await self._set_aside(bot, claim, attempt, "no_handler")
+        if claim.body.get("gave"):  # the access is what was bought
+            await self._settle(bot, claim, state=DELIVERED, carrier=None)
+        else:
+            await self._set_aside(bot, claim, attempt, "no_handler")
         return response
 
     async def _settle(self, bot: Bot, claim: Claim, *, then: Callable[[], None] | None = None, **changes: Any) -> None:
@@ -300,6 +308,7 @@ class Delivery:
             event = attempt.event
             if isinstance(event, PaymentCompleted):
                 fields = {**vars(event), "message": None}
+                fields.pop("subscription", None)
                 self._news.tell(bot, PaymentUnmatched(**fields, reason=reason), user_of(claim.body))
 
         await self._settle(bot, claim, then=tell, state=UNMATCHED, reason=reason)
@@ -333,28 +342,28 @@ class Delivery:
         """Write down a failed attempt and set the time of the next one, if there is one."""
         charges, reference, body = self._shop.charges, claim.key.name, claim.body
         attempts = body["attempts"]
-        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
             # Whoever cancelled the handler did not judge it: the attempt does not count.
             await charges.give_back(claim, attempts=attempts - 1)
             return
         done = sorted({*body.get("done", ()), *(attempt.succeeded if attempt is not None else ())})
         claim.notes["done"] = done
-        if _is_refused_by(body["user"], error):
+        if is_refused_by(body["user"], error):
             # The buyer blocked the bot: another attempt would repeat what ran before the refused message.
-            await self._give_up(bot, claim, "buyer_unreachable", _name(error))
+            await self._give_up(bot, claim, "buyer_unreachable", name_of(error))
             return
         delay = self._retries.pause(attempts - body.get("tried", 0))
         if delay is None:
-            await self._give_up(bot, claim, "attempts", _name(error))
+            await self._give_up(bot, claim, "attempts", name_of(error))
             return
-        await charges.give_back(claim, delay=delay, error=_name(error))
+        await charges.give_back(claim, delay=delay, error=name_of(error))
         if next_step(claim.body) != DELIVER:
             delay = 0.0
         logger.warning(
             "%s: attempt %s failed (%s); the next one is in %.0f s",
             in_log(bot, reference, body),
             attempts,
-            _name(error),
+            name_of(error),
             delay,
         )
         self._worker.wake(bot, reference, delay)
@@ -368,24 +377,3 @@ async def _leave_to_bot(handler: Next, update: Update, data: dict[str, Any], pay
     data["payment"] = payment
     data["stage"] = None
     return await handler(update, data)
-
-
-def _is_cancelled() -> bool:
-    """Whether this task itself was cancelled, rather than something that a handler waited for."""
-    task = asyncio.current_task()
-    # Before Python 3.11 there is no telling.
-    return task is None or not hasattr(task, "cancelling") or task.cancelling() > 0
-
-
-def _is_refused_by(user_id: int, error: BaseException) -> bool:
-    """Whether a message was refused because the buyer blocked the bot."""
-    return isinstance(error, TelegramForbiddenError) and getattr(error.method, "chat_id", None) == user_id
-
-
-def _name(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:
-        text = "(it cannot be shown)"
-    # File names may hold what is no text; the ledger takes only text.
-    return f"{type(error).__name__}: {redacted(text)}"[:200].encode("utf-8", "replace").decode()

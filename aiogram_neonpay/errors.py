@@ -33,11 +33,13 @@ __all__ = [
     "InvoiceNotFoundError",
     "LedgerError",
     "NeonPayError",
+    "NoAccessError",
     "PaymentError",
     "PaymentNotFoundError",
     "RefundError",
     "RejectPayment",
     "StageNotFoundError",
+    "SubscriptionError",
     "ValidationError",
 ]
 
@@ -153,6 +155,37 @@ class InvoiceNotFoundError(InvoiceError):
 
 class IdempotencyError(InvoiceError):
     """The ``key=`` was used before with other content."""
+
+
+class NoAccessError(PaymentError):
+    """The buyer has no such access, or not as many uses of it as were asked for.
+
+    :ivar user_id: whose access it is.
+    :ivar name: the name of the access.
+    """
+
+    def __init__(self, user_id: int, name: str) -> None:
+        self.user_id = user_id
+        self.name = name
+        super().__init__(
+            f"user {user_id} has no access {name!r}, or too few uses of it are left: offer a stage with it"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.user_id, self.name)
+
+
+class SubscriptionError(PaymentError):
+    """A subscription could not be found, cancelled or restored.
+
+    :ivar retry_after: seconds to wait before trying again when Telegram asked for it, else ``None``.
+    :ivar is_final: whether Telegram refused, so that asking again as it is will not help.
+    """
+
+    def __init__(self, message: str, *, retry_after: int | None = None, is_final: bool = False) -> None:
+        self.retry_after = retry_after
+        self.is_final = is_final
+        super().__init__(message)
 
 
 class PaymentNotFoundError(PaymentError):

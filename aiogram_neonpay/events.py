@@ -12,7 +12,7 @@ from aiogram import Bot
 from aiogram.exceptions import AiogramError
 from aiogram.types import Message, User
 
-from aiogram_neonpay.models import PaymentResult
+from aiogram_neonpay.models import PaymentResult, Subscription
 from aiogram_neonpay.stages import PaymentStage
 
 __all__ = [
@@ -23,6 +23,14 @@ __all__ = [
     "PaymentRefunded",
     "PaymentStuck",
     "PaymentUnmatched",
+    "SubscriptionCanceled",
+    "SubscriptionEvent",
+    "SubscriptionExpired",
+    "SubscriptionFailed",
+    "SubscriptionRenewed",
+    "SubscriptionRestored",
+    "SubscriptionStarted",
+    "kinds_of",
 ]
 
 logger = logging.getLogger("aiogram_neonpay")
@@ -107,7 +115,8 @@ class CheckoutDeclined:
 
     :ivar user: who wanted to pay.
     :ivar reason: a stable code: ``bad_token``, ``wrong_currency``, ``wrong_amount``, ``wrong_buyer``, ``expired``,
-        ``stage_not_found``, ``not_on_sale``, ``cancelled``, ``already_paid``, ``rejected`` (a validator),
+        ``stage_not_found``, ``not_on_sale``, ``cancelled``, ``already_paid``, ``owned``, ``limit_reached``,
+        ``sold_out``, ``rejected`` (a validator),
         ``check_failed`` (a validator raised something else), ``interrupted`` (the bot stopped the query on its way)
         or ``too_slow`` (the deadline came first).
     :ivar text: the sentence the buyer saw.
@@ -135,4 +144,94 @@ class CheckoutDeclined:
         return await answer(self.bot, self.user_id, f"declined checkout of {self.stage_id}", text, options)
 
 
-AnyEvent = PaymentEvent | CheckoutDeclined
+@dataclass(frozen=True)
+class SubscriptionStarted(PaymentCompleted):
+    """The first charge of a subscription, to deliver like any other payment.
+
+    :ivar subscription: the subscription that it began.
+    """
+
+    subscription: Subscription = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class SubscriptionRenewed(PaymentCompleted):
+    """A further charge of a subscription, which Telegram made by itself.
+
+    :ivar subscription: the subscription, with its new end.
+    """
+
+    subscription: Subscription = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class SubscriptionEvent:
+    """What became of a subscription without a charge.
+
+    :ivar user: whose it is.
+    :ivar subscription: the subscription as it is now.
+    :ivar attempt: which attempt to tell this is, from 1.
+    """
+
+    bot: Bot = field(repr=False, compare=False)
+    user: User
+    subscription: Subscription
+    attempt: int = 1
+
+    @property
+    def user_id(self) -> int:
+        """Whose subscription it is."""
+        return self.user.id
+
+    @property
+    def stage_id(self) -> str:
+        """What is sold."""
+        return self.subscription.stage_id
+
+    @property
+    def stage(self) -> PaymentStage | None:
+        """What is sold, as the catalog knows it now."""
+        return self.subscription.stage
+
+    @property
+    def amount(self) -> int:
+        """Whole Stars of the last charge."""
+        return self.subscription.amount
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the seller attached to its invoice."""
+        return self.subscription.metadata
+
+    async def answer(self, text: str, **options: Any) -> Message | None:
+        """Write to the buyer's private chat; a buyer who cannot be reached is logged and gives ``None``."""
+        return await answer(self.bot, self.user_id, f"subscription {self.subscription.id}", text, options)
+
+
+@dataclass(frozen=True)
+class SubscriptionCanceled(SubscriptionEvent):
+    """It will not be charged again; what is paid runs to its end. ``subscription.canceled_by`` tells who it was."""
+
+
+@dataclass(frozen=True)
+class SubscriptionRestored(SubscriptionEvent):
+    """The buyer has resumed it: Telegram will charge again."""
+
+
+@dataclass(frozen=True)
+class SubscriptionFailed(SubscriptionEvent):
+    """Telegram could not charge for the next period, such as for lack of Stars."""
+
+
+@dataclass(frozen=True)
+class SubscriptionExpired(SubscriptionEvent):
+    """The paid period has ended without a renewal, and the time of grace with it."""
+
+
+AnyEvent = PaymentEvent | CheckoutDeclined | SubscriptionEvent
+
+
+def kinds_of(event: AnyEvent) -> tuple[type[AnyEvent], ...]:
+    """Return the kinds of handlers an event is offered to, one kind after another."""
+    kind = type(event)
+    return (kind, PaymentCompleted) if kind in (SubscriptionStarted, SubscriptionRenewed) else (kind,)

@@ -11,6 +11,7 @@ from aiogram.fsm.storage.base import BaseStorage
 from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError
+from aiogram_neonpay.ledger.buyers import GRACE
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES
 from aiogram_neonpay.shop import Clock, Legacy
@@ -32,6 +33,7 @@ def neonpay_router(
     retries: Sequence[float] = RETRIES,
     reconcile_every: float | None = RECONCILE_EVERY,
     legacy: Legacy | None = None,
+    grace: float = GRACE,
 ) -> NeonPay:
     """Return a router that sells; ``dp.include_router(pay)`` installs it.
 
@@ -51,6 +53,8 @@ def neonpay_router(
         :meth:`NeonPay.reconcile` is called.
     :param legacy: adopts invoices made before the plugin came: given the payload and the amount of a payment or
         checkout that is not ours, it returns a :class:`LegacyInvoice`, or ``None`` to leave it to the bot.
+    :param grace: seconds after the end of a subscription's period for which its renewal is waited for, up to 30 days:
+        so long the access holds, and ``subscription_expired`` waits.
     :raises ConfigurationError: when ``stages`` or ``storage`` are of the wrong kind.
     :raises ValidationError: for a bad stage id, secret, schedule or pause.
     """
@@ -66,6 +70,7 @@ def neonpay_router(
         retries=retries,
         reconcile_every=reconcile_every,
         legacy=legacy,
+        grace=grace,
     )
 
 

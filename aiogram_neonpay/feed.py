@@ -60,6 +60,16 @@ class Feed:
         }
         self.has_context = True
 
+    @property
+    def tasks(self) -> frozenset[asyncio.Task[None]]:
+        """What runs in the background now."""
+        return frozenset(self._tasks)
+
+    def forget(self) -> None:
+        """Forget what the bot's own updates come with."""
+        self._context = {}
+        self.has_context = False
+
     def spawn(self, work: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[None]:
         """Run something in the background; what it raises is logged."""
 

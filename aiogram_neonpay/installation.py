@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiogram import Bot, Dispatcher, Router
 from aiogram.dispatcher.event.handler import HandlerObject
+from aiogram.fsm.storage.base import BaseStorage
 from aiogram.types import Message, Update
 
 from aiogram_neonpay.attempts import ATTEMPT
@@ -17,14 +19,17 @@ from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.feed import DRAIN, Feed
 from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
 from aiogram_neonpay.invoices import Seller
+from aiogram_neonpay.ledger.base import buyer_name
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
 from aiogram_neonpay.reconcile import Reconciler
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.routers import payment_routers
-from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.shop import Clock, Shop
+from aiogram_neonpay.subscriptions import Subscriptions
 from aiogram_neonpay.taps import TapGate
+from aiogram_neonpay.timing import Timing
 from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
 
@@ -61,6 +66,8 @@ class UpdateHook:
             message = event.business_message
             if message.successful_payment is not None or message.refunded_payment is not None:
                 return self.installation.on_payment_message(handler, event, message, data)
+        elif getattr(event, "subscription", None) is not None:  # Bot API 10.2, aiogram 3.30
+            return self.installation.on_subscription(handler, event, data)
         if self._shop.only_bot is data["bot"]:
             return handler(event, data)
         return self._with_bot_in_hand(handler, event, data)
@@ -91,7 +98,8 @@ class Installation:
         self.feed = Feed()
         news = News(shop, self.feed)
         self.refunds = Refunds(shop, self.feed, news)
-        self.worker = Worker(shop, self.feed, self.refunds)
+        self.subscriptions = Subscriptions(shop, news, retries)
+        self.worker = Worker(shop, self.feed, self.refunds, self.subscriptions)
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
@@ -100,6 +108,16 @@ class Installation:
         self.cashier = Cashier(shop, self.feed, way, news)
         self._checkout_gate = Gate(self.cashier.decide, CHECKOUT)
         self._tap_gate = TapGate(shop, seller)
+
+    @contextmanager
+    def rehearsing(self, clock: Clock, timing: Timing, storage: BaseStorage) -> Iterator[None]:
+        """Serve another clock and an empty ledger for a while: see :meth:`Shop.rehearsing`."""
+        with self.shop.rehearsing(clock, timing, storage):
+            self.feed.forget()
+            try:
+                yield
+            finally:
+                self.feed.forget()
 
     def is_taken(self, root: Router) -> bool:
         """Whether a dispatcher has another NeonPay already."""
@@ -158,6 +176,20 @@ class Installation:
         finally:
             self.shop.put_down(token)
 
+    async def on_subscription(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
+        """Write down what became of a subscription, have it told, and let the bot's own handlers have the update."""
+        bot: Bot = data["bot"]
+        told = update.subscription
+        token = self.shop.take_in_hand(bot)
+        try:
+            if told is not None and await self.subscriptions.on_update(
+                bot, told.user, told.invoice_payload, told.state
+            ):
+                self.worker.wake(bot, buyer_name(told.user.id))
+            return await handler(update, data)
+        finally:
+            self.shop.put_down(token)
+
     async def on_startup(self, bot: Bot | None = None, bots: tuple[Bot, ...] = (), **data: Any) -> None:
         """Check the program before it sells; part of the dispatcher's start-up.
 
@@ -185,7 +217,7 @@ class Installation:
             self._check_named_stages(dispatcher)
         engine = self.shop.engine
         await engine.probe()
-        if not engine.durable:
+        if not engine.durable and self.shop.timing.passes:
             logger.warning(
                 "payments are kept in memory: a restart forgets which were delivered, and other processes do not see "
                 'them. Give the dispatcher a durable storage: Dispatcher(storage=SQLiteStorage("bot.db")) needs no '
@@ -209,4 +241,5 @@ class Installation:
         self.outages.close()
         if self.shop.is_open:
             await self.shop.charges.drain(DRAIN)
+            await self.shop.buyers.drain(DRAIN)
         await self.feed.drain()

@@ -16,15 +16,18 @@ from aiogram.types import (
     InputInvoiceMessageContent,
     LabeledPrice,
     Message,
+    MessageEntity,
 )
 
+from aiogram_neonpay.checks import check_metadata, check_stage_id
 from aiogram_neonpay.errors import InvoiceError, StageNotFoundError, ValidationError
 from aiogram_neonpay.ledger.invoices import RETENTION
+from aiogram_neonpay.ledger.subscriptions import PERIOD
 from aiogram_neonpay.models import CURRENCY
 from aiogram_neonpay.payload import InvoiceToken, dump_metadata, metadata_room, new_invoice_id
 from aiogram_neonpay.sending import calling_telegram, send_once
 from aiogram_neonpay.shop import Shop
-from aiogram_neonpay.stages import PaymentStage, check_metadata, check_stage_id
+from aiogram_neonpay.stages import PaymentStage
 
 __all__ = ["Offer", "Seller"]
 
@@ -36,8 +39,9 @@ TEN_YEARS = 10 * 365 * 86400
 MAX_KEY = 256
 """Characters of an idempotency key. Ours."""
 
-_OURS = ("payload", "prices", "currency", "provider_token")
+_OURS = ("payload", "prices", "currency", "provider_token", "subscription_period")
 _MESSAGE_OPTIONS = frozenset(inspect.signature(Bot.send_invoice).parameters) - {"self", "chat_id", *_OURS}
+_TEXT_OPTIONS = frozenset(inspect.signature(Bot.send_message).parameters) & _MESSAGE_OPTIONS
 _RESULT_OPTIONS = frozenset(InlineQueryResultArticle.model_fields) - {"type", "id", "input_message_content"}
 _LINK_OPTIONS = frozenset(inspect.signature(Bot.create_invoice_link).parameters) - {"self", *_OURS}
 
@@ -126,13 +130,15 @@ class Seller:
     async def send(
         self, bot: Bot, chat_id: int | str, offer: Offer, options: dict[str, Any], language: str | None = None
     ) -> Message:
-        """Send an invoice message (Bot API ``sendInvoice``)."""
+        """Send an invoice message (Bot API ``sendInvoice``), or for a subscription a message with its link."""
         _check_options("send_payment", options, _MESSAGE_OPTIONS)
         markup = options.pop("reply_markup", None)
         if markup is not None and not isinstance(markup, InlineKeyboardMarkup):
             raise ValidationError("reply_markup", "must be an InlineKeyboardMarkup", type(markup).__name__)
         asked = {"chat": chat_id, "kind": "message", "markup": markup, **options}
         invoice = await self._make(bot, offer, asked)
+        if invoice.stage.subscription:
+            return await self._send_link(invoice, chat_id, markup, options, language, once=offer.key is not None)
         if markup is not None:
             amount = invoice.token.amount
             label = self._shop.texts.get("pay_button", language, amount=amount)
@@ -149,21 +155,65 @@ class Seller:
             return await deliver()
         return await send_once(self._shop.invoices, bot, invoice.token.invoice_id, deliver)
 
+    async def _send_link(
+        self,
+        invoice: Invoice,
+        chat_id: int | str,
+        markup: InlineKeyboardMarkup | None,
+        options: dict[str, Any],
+        language: str | None,
+        *,
+        once: bool,
+    ) -> Message:
+        """Send a message whose button opens the invoice: Telegram sells subscriptions through links alone."""
+        for name in options:
+            if name not in _TEXT_OPTIONS:
+                raise ValidationError(
+                    name, "cannot be passed for a subscription: it is sold by a message with a link", "..."
+                )
+        stage, amount = invoice.stage, invoice.token.amount
+        label = self._shop.texts.get("subscribe_button", language, amount=amount)
+        parameters = {
+            "text": f"{stage.title}\n\n{stage.description}",
+            "entities": [MessageEntity(type="bold", offset=0, length=len(stage.title.encode("utf-16-le")) // 2)],
+            "parse_mode": None,
+            **options,
+        }
+
+        async def deliver() -> Message:
+            url = await self._url_of(invoice, {}, keep=once)
+            button = [InlineKeyboardButton(text=label, url=url)]
+            rows = [button, *(markup.inline_keyboard if markup is not None else [])]
+            with calling_telegram(f"the offer of stage {invoice.token.stage_id!r}"):
+                return await invoice.bot.send_message(
+                    chat_id, reply_markup=InlineKeyboardMarkup(inline_keyboard=rows), **parameters
+                )
+
+        if not once:
+            return await deliver()
+        return await send_once(self._shop.invoices, invoice.bot, invoice.token.invoice_id, deliver)
+
     async def link(self, bot: Bot, offer: Offer, options: dict[str, Any]) -> tuple[str, str]:
         """Make an invoice link (Bot API ``createInvoiceLink``) and return it with the invoice's id."""
         _check_options("create_link", options, _LINK_OPTIONS)
         invoice = await self._make(bot, offer, {"kind": "link", **options})
-        invoice_id = invoice.token.invoice_id
+        return await self._url_of(invoice, options, keep=offer.key is not None), invoice.token.invoice_id
+
+    async def _url_of(self, invoice: Invoice, options: dict[str, Any], *, keep: bool) -> str:
+        """Return the address of an invoice, made now, or before for the same key."""
         if invoice.stored is not None and "link" in invoice.stored:
-            return invoice.stored["link"], invoice_id
-        with calling_telegram(f"the invoice link of stage {offer.stage_id!r}"):
-            url = await bot.create_invoice_link(**{**invoice.parameters(), **options})
-        if offer.key is not None:
+            return str(invoice.stored["link"])
+        parameters = invoice.parameters()
+        if invoice.stage.subscription:
+            parameters["subscription_period"] = PERIOD
+        with calling_telegram(f"the invoice link of stage {invoice.token.stage_id!r}"):
+            url = await invoice.bot.create_invoice_link(**{**parameters, **options})
+        if keep:
             kept = await self._shop.invoices.change(
-                bot.id, invoice_id, lambda known: None if "link" in known else {"link": url}
+                invoice.bot.id, invoice.token.invoice_id, lambda known: None if "link" in known else {"link": url}
             )
             url = url if kept is None else kept["link"]
-        return url, invoice_id
+        return url
 
     async def inline_result(
         self, bot: Bot, offer: Offer, result_id: str | None, options: dict[str, Any]
@@ -174,6 +224,11 @@ class Seller:
             raise ValidationError("id", "must be a string of 1-64 bytes", result_id)
         invoice = await self._make(bot, offer, {"kind": "inline"})
         stage = invoice.stage
+        if stage.subscription:
+            raise InvoiceError(
+                f"stage {offer.stage_id!r} is a subscription, and Telegram sells those through links alone: put the "
+                "address of create_link(...) into a result of your own"
+            )
         return InlineQueryResultArticle(
             id=result_id or invoice.token.invoice_id,
             title=options.pop("title", stage.title),

@@ -8,8 +8,9 @@ from aiogram.filters.callback_data import CallbackData
 from aiogram.types import InlineKeyboardMarkup
 from aiogram.utils.keyboard import InlineKeyboardBuilder
 
+from aiogram_neonpay.checks import check_amount, check_stage_id, check_text
 from aiogram_neonpay.errors import ValidationError
-from aiogram_neonpay.stages import check_amount, check_stage_id, check_text, stage_code
+from aiogram_neonpay.stages import stage_code
 
 __all__ = ["TAP_PREFIX", "StageTap", "donate_keyboard"]
 

@@ -21,6 +21,8 @@ __all__ = [
     "LegacyInvoice",
     "PaymentResult",
     "PaymentStatus",
+    "Subscription",
+    "SubscriptionState",
 ]
 
 CURRENCY = "XTR"
@@ -100,6 +102,56 @@ class PaymentResult:
     def telegram_payment_charge_id(self) -> str | None:
         """Telegram's own name for :attr:`transaction_id`."""
         return self.transaction_id
+
+
+class SubscriptionState(str, Enum):
+    """Where a subscription stands."""
+
+    ACTIVE = "active"
+    """Telegram charges again at the end of the paid period."""
+    FAILED = "failed"
+    """The last charge failed, such as for lack of Stars; a renewal makes it active again."""
+    CANCELED = "canceled"
+    """Paid to the end of the period, and no further."""
+    EXPIRED = "expired"
+    """The paid period ended without a renewal."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What somebody pays for by the month.
+
+    :ivar id: 17 characters: the reference of its first payment, or of the first one that the plugin has seen.
+    :ivar amount: whole Stars of the last charge.
+    :ivar stage: what was sold as the catalog knows it now; ``None`` when the stage was removed.
+    :ivar expires_at: end of the paid period, UTC.
+    :ivar started_at: its first payment, UTC.
+    :ivar canceled_by: ``"user"``, ``"bot"``, or ``None`` while it is not cancelled.
+    :ivar transaction_id: Telegram's id of the first charge, which cancelling needs; ``None`` if that was before our
+        time.
+    :ivar access: the name of the access it gives.
+    """
+
+    id: str
+    user_id: int
+    stage_id: str
+    state: SubscriptionState
+    amount: int
+    expires_at: datetime
+    started_at: datetime
+    stage: PaymentStage | None = None
+    canceled_by: str | None = None
+    transaction_id: str | None = None
+    access: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_renewing(self) -> bool:
+        """Whether Telegram will charge again by itself."""
+        return self.state in (SubscriptionState.ACTIVE, SubscriptionState.FAILED)
 
 
 class InvoiceLink(str):

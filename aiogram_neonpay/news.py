@@ -6,6 +6,7 @@ from aiogram import Bot
 from aiogram.types import User
 
 from aiogram_neonpay.attempts import ATTEMPT, Attempt
+from aiogram_neonpay.errors import DeliveryError
 from aiogram_neonpay.events import AnyEvent
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.shop import Shop
@@ -29,3 +30,20 @@ class News:
         if attempt.candidates:
             work = self._feed.event(dispatcher, bot, buyer, int(self._shop.clock()), {ATTEMPT: attempt})
             self._feed.spawn(work, f"the event {type(event).__name__}")
+
+    async def deliver(self, bot: Bot, event: AnyEvent, buyer: User) -> None:
+        """Feed an event to its typed handlers, if there are any, and wait until they have returned.
+
+        :raises Exception: what a handler raised, or :class:`DeliveryError` when something on the way kept it from them.
+        """
+        dispatcher = self._shop.dispatcher
+        if dispatcher is None:
+            raise DeliveryError(str(buyer.id), "this process has no dispatcher to tell the news to")
+        attempt = Attempt(dispatcher, event, plain=False, listened=True)
+        if not attempt.candidates:
+            return
+        await self._feed.event(dispatcher, bot, buyer, int(self._shop.clock()), {ATTEMPT: attempt})
+        if attempt.error is not None:
+            raise attempt.error
+        if attempt.stopped or not attempt.reached:
+            raise DeliveryError(str(buyer.id), f"a middleware stopped {type(event).__name__} before its handler")

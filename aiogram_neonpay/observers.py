@@ -19,9 +19,9 @@ from aiogram.filters import Filter
 from aiogram.types import TelegramObject
 from magic_filter import MagicFilter
 
+from aiogram_neonpay.checks import check_stage_id
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.passage import Passage, compose, middlewares_between, outer_middlewares_of
-from aiogram_neonpay.stages import check_stage_id
 
 __all__ = ["CheckObserver", "ListenerObserver", "PaymentHandler", "PaymentObserver"]
 

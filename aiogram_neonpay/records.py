@@ -18,7 +18,7 @@ from aiogram.types import (
 )
 
 from aiogram_neonpay.ledger.charges import DELIVERED, STUCK, UNMATCHED, is_refunded, reference_of
-from aiogram_neonpay.models import CURRENCY, PaymentResult, PaymentStatus
+from aiogram_neonpay.models import CURRENCY, PaymentResult, PaymentStatus, Subscription, SubscriptionState
 from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.stages import PaymentStage
 
@@ -30,10 +30,12 @@ __all__ = [
     "facts_of_row",
     "foreign_payment",
     "in_log",
+    "names_of",
     "offer_of",
     "paid_message",
     "payment_of",
     "refunded_message",
+    "subscription_of",
     "user_of",
 ]
 
@@ -75,7 +77,7 @@ def facts_of(
         "amount": paid.total_amount,
         "currency": paid.currency,
         "at": int(message.date.timestamp()),
-        "carrier": {"id": message.message_id, "payload": paid.invoice_payload, "from": _names(user)},
+        "carrier": {"id": message.message_id, "payload": paid.invoice_payload, "from": names_of(user)},
     }
     if message.business_connection_id:
         facts["carrier"]["business"] = message.business_connection_id
@@ -97,8 +99,12 @@ def facts_of_row(row: StarTransaction, partner: TransactionPartnerUser, token: I
         "amount": row.amount,
         "currency": CURRENCY,
         "at": int(row.date.timestamp()),
-        "carrier": {"id": 0, "payload": partner.invoice_payload or "", "from": _names(partner.user)},
+        "carrier": {"id": 0, "payload": partner.invoice_payload or "", "from": names_of(partner.user)},
     }
+    if partner.subscription_period:
+        # First payments and renewals look alike here (Bot API ``TransactionPartnerUser``).
+        facts["recurring"] = "row"
+        facts["period"] = int(partner.subscription_period)
     return {**facts, **offer_of(token, row.amount, CURRENCY)}
 
 
@@ -154,7 +160,8 @@ def refunded_message(record: dict[str, Any]) -> dict[str, Any]:
     return {"refunded_payment": refunded}
 
 
-def _names(user: User) -> dict[str, Any]:
+def names_of(user: User) -> dict[str, Any]:
+    """Return what is kept of a person beside their id."""
     names = {"first_name": user.first_name}
     if user.last_name:
         names["last_name"] = user.last_name
@@ -209,6 +216,25 @@ def payment_of(
         **fields,
     )
     return payment
+
+
+def subscription_of(sub_id: str, user_id: int, known: dict[str, Any], stage: PaymentStage | None) -> Subscription:
+    """Return the subscription that a buyer's record tells of."""
+    payload = deepcopy(dict(stage.payload)) if stage is not None and stage.payload else {}
+    return Subscription(
+        id=sub_id,
+        user_id=user_id,
+        stage_id=known["stage"],
+        state=SubscriptionState(known["state"]),
+        amount=known["amount"],
+        expires_at=datetime.fromtimestamp(known["until"], timezone.utc),
+        started_at=datetime.fromtimestamp(known["since"], timezone.utc),
+        stage=stage,
+        canceled_by=known.get("by") if known["state"] == "canceled" else None,
+        transaction_id=known["first"],
+        access=known["access"],
+        metadata={**payload, **deepcopy(known["metadata"])},
+    )
 
 
 def foreign_payment(message: Message, paid: SuccessfulPayment | RefundedPayment, user_id: int) -> PaymentResult:

@@ -18,6 +18,12 @@ from aiogram_neonpay.events import (
     PaymentRefunded,
     PaymentStuck,
     PaymentUnmatched,
+    SubscriptionCanceled,
+    SubscriptionExpired,
+    SubscriptionFailed,
+    SubscriptionRenewed,
+    SubscriptionRestored,
+    SubscriptionStarted,
 )
 from aiogram_neonpay.observers import CheckObserver, ListenerObserver, PaymentObserver
 
@@ -34,6 +40,13 @@ class PaymentRouter(Router):
     :ivar declined: handlers of :class:`CheckoutDeclined`.
     :ivar unmatched: handlers of :class:`PaymentUnmatched`.
     :ivar stuck: handlers of :class:`PaymentStuck`.
+    :ivar subscription_started: handlers of :class:`SubscriptionStarted`; they deliver, as ``completed`` does where
+        none of these matches.
+    :ivar subscription_renewed: handlers of :class:`SubscriptionRenewed`, likewise.
+    :ivar subscription_canceled: handlers of :class:`SubscriptionCanceled`.
+    :ivar subscription_restored: handlers of :class:`SubscriptionRestored`.
+    :ivar subscription_failed: handlers of :class:`SubscriptionFailed`.
+    :ivar subscription_expired: handlers of :class:`SubscriptionExpired`.
     :ivar on_payment: listeners of :class:`PaymentResult`.
     :ivar check: validators of :class:`Checkout`.
     """
@@ -45,6 +58,12 @@ class PaymentRouter(Router):
         self.declined = PaymentObserver(self, "declined")
         self.unmatched = PaymentObserver(self, "unmatched")
         self.stuck = PaymentObserver(self, "stuck")
+        self.subscription_started = PaymentObserver(self, "subscription_started")
+        self.subscription_renewed = PaymentObserver(self, "subscription_renewed")
+        self.subscription_canceled = PaymentObserver(self, "subscription_canceled")
+        self.subscription_restored = PaymentObserver(self, "subscription_restored")
+        self.subscription_failed = PaymentObserver(self, "subscription_failed")
+        self.subscription_expired = PaymentObserver(self, "subscription_expired")
         self.on_payment = ListenerObserver(self, "on_payment")
         self.check = CheckObserver(self, "check")
         self.payment_observers: dict[type[AnyEvent], PaymentObserver] = {
@@ -53,6 +72,12 @@ class PaymentRouter(Router):
             CheckoutDeclined: self.declined,
             PaymentUnmatched: self.unmatched,
             PaymentStuck: self.stuck,
+            SubscriptionStarted: self.subscription_started,
+            SubscriptionRenewed: self.subscription_renewed,
+            SubscriptionCanceled: self.subscription_canceled,
+            SubscriptionRestored: self.subscription_restored,
+            SubscriptionFailed: self.subscription_failed,
+            SubscriptionExpired: self.subscription_expired,
         }
 
     async def propagate_event(self, update_type: str, event: TelegramObject, **kwargs: Any) -> Any:

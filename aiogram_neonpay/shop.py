@@ -5,23 +5,28 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any
 
 from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import BaseStorage
 
+from aiogram_neonpay.checks import check_stage_id
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.ledger import LedgerEngine, open_engine
+from aiogram_neonpay.ledger.buyers import GRACE, Buyers
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 from aiogram_neonpay.ledger.readings import Readings
+from aiogram_neonpay.ledger.stock import Stocks
 from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
 from aiogram_neonpay.records import payment_of
-from aiogram_neonpay.stages import Catalog, PaymentStage, check_stage_id
+from aiogram_neonpay.stages import Catalog, PaymentStage
 from aiogram_neonpay.texts import Texts
+from aiogram_neonpay.timing import LoopTiming, Timing
 
 __all__ = ["Clock", "Legacy", "Shop"]
 
@@ -33,6 +38,8 @@ Clock = Callable[[], float]
 Legacy = Callable[[str, int], LegacyInvoice | None]
 """Tells from the payload and the amount of an invoice that is not ours what it was for."""
 
+LONGEST_GRACE = 30 * 86400
+"""Seconds."""
 MIN_SECRET = 16
 """Characters. A shorter secret could be guessed, and with it invoices forged."""
 
@@ -56,6 +63,7 @@ class Shop:
         clock: Clock | None = None,
         texts: Mapping[str, Mapping[str, str]] | None = None,
         legacy: Legacy | None = None,
+        grace: float = GRACE,
     ) -> None:
         if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
             raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
@@ -68,11 +76,15 @@ class Shop:
             raise ConfigurationError(f"clock must be a function that returns Unix seconds, not {type(clock).__name__}")
         if legacy is not None and (not callable(legacy) or inspect.iscoroutinefunction(legacy)):
             raise ConfigurationError(f"legacy must be a plain function, not {legacy!r:.60}: it is asked on the spot")
+        if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= LONGEST_GRACE:
+            raise ValidationError("grace", f"must be seconds, 0-{LONGEST_GRACE}", grace)
         self.catalog = catalog
+        self.grace = float(grace)
         self.legacy = legacy
         self.texts = Texts(texts)
         self.clock: Clock = clock or time.time
         self._own_clock = clock
+        self.timing: Timing = LoopTiming()
         self.dispatcher: Dispatcher | None = None
         self._storage = storage
         self._secret = secret
@@ -84,10 +96,28 @@ class Shop:
         self.only_bot: Bot | None = None
         self._engine: LedgerEngine | None = None
         self._charges: Charges | None = None
+        self._buyers: Buyers | None = None
+        self._stocks: Stocks | None = None
         self._invoices: StoredInvoices | None = None
         self._readings: Readings | None = None
         if bot is not None:
             self.meet(bot)
+
+    @contextmanager
+    def rehearsing(self, clock: Clock, timing: Timing, storage: BaseStorage) -> Iterator[None]:
+        """Live by another clock, with another storage and no bot known yet, and be as before afterwards: for tests.
+
+        The catalog, the texts and the secrets stay.
+        """
+        before = dict(vars(self))
+        self.clock = self._own_clock = clock
+        self.timing, self._storage = timing, storage
+        self._signers, self._bots, self.only_bot = {}, {}, None
+        self._engine = self._charges = self._buyers = self._stocks = self._invoices = self._readings = None
+        try:
+            yield
+        finally:
+            vars(self).update(before)
 
     # Bots
 
@@ -218,6 +248,20 @@ class Shop:
         if self._charges is None:
             self._charges = Charges(self.engine, self.clock)
         return self._charges
+
+    @property
+    def buyers(self) -> Buyers:
+        """What buyers have, in the ledger."""
+        if self._buyers is None:
+            self._buyers = Buyers(self.engine, self.clock, grace=self.grace)
+        return self._buyers
+
+    @property
+    def stocks(self) -> Stocks:
+        """What is left of limited stages, in the ledger."""
+        if self._stocks is None:
+            self._stocks = Stocks(self.engine, self.clock)
+        return self._stocks
 
     @property
     def invoices(self) -> StoredInvoices:

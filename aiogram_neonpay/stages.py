@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
+from aiogram_neonpay.checks import (
+    check_access_name,
+    check_amount,
+    check_count,
+    check_metadata,
+    check_seconds,
+    check_stage_id,
+    check_text,
+)
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 
 __all__ = [
@@ -16,10 +25,6 @@ __all__ = [
     "PaymentStage",
     "StageLoader",
     "StageSource",
-    "check_amount",
-    "check_metadata",
-    "check_stage_id",
-    "check_text",
 ]
 
 MAX_TITLE = 32
@@ -28,100 +33,13 @@ MAX_DESCRIPTION = 255
 """Characters. Bot API ``sendInvoice``, parameter ``description``."""
 MAX_START_PARAMETER = 64
 """Characters of ``A-Z a-z 0-9 _ -``. Telegram's deep-linking rules."""
-MAX_AMOUNT = 999_999_999_999
-"""The generic cap of Telegram's own server code on one labeled price; what Stars really allow, Telegram says."""
-MAX_STAGE_ID = 64
-"""Bytes. Ours: the id travels in the 128-byte invoice payload."""
-MAX_DEPTH = 32
-"""Levels of dictionaries and lists in metadata. Ours."""
-MAX_METADATA = 8192
-"""Bytes of compact JSON. Ours: metadata lives in one record of the storage."""
-
-_STAGE_ID = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+MAX_SUBSCRIPTION = 10_000
+"""Stars a month. Bot API ``createInvoiceLink``, parameter ``subscription_period``."""
+MAX_STOCK = 10_000
+"""Things of one stage. Ours: one record counts them."""
+MAX_PER_USER = 1_000
+MAX_USES = 1_000_000
 _START_PARAMETER = re.compile(r"[A-Za-z0-9_\-]{1,64}")
-
-
-def check_text(name: str, value: object, limit: int) -> str:
-    """Return ``value`` if it is text of 1 to ``limit`` characters that Telegram will show.
-
-    :raises ValidationError: for other types, blanks, control characters and overlong text.
-    """
-    if not isinstance(value, str):
-        raise ValidationError(name, "must be a string", value)
-    if not value.strip():
-        raise ValidationError(name, "must not be blank", value)
-    if len(value) > limit:
-        raise ValidationError(name, f"must be 1-{limit} characters, has {len(value)}", value)
-    for character in value:
-        code = ord(character)
-        if (code < 32 and character != "\n") or 0x7F <= code <= 0x9F or 0xD800 <= code <= 0xDFFF:
-            raise ValidationError(name, f"must not contain the control character U+{code:04X}", value)
-    return value
-
-
-def check_amount(name: str, value: object, *, at_least: int = 1, at_most: int | None = None) -> int:
-    """Return ``value`` if it is a whole number of Stars within the limits.
-
-    :raises ValidationError: for other types (``True`` is no price) and numbers out of range.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValidationError(name, "must be a whole number of Stars (int)", value)
-    if value < at_least:
-        raise ValidationError(name, f"must be at least {at_least} Star{'s' * (at_least != 1)}", value)
-    top = MAX_AMOUNT if at_most is None else min(at_most, MAX_AMOUNT)
-    if value > top:
-        raise ValidationError(name, f"must be at most {top} Star{'s' * (top != 1)}", value)
-    return value
-
-
-def check_stage_id(value: object) -> str:
-    """Return ``value`` if it can name a stage: 1-64 bytes of ASCII letters, digits, ``_ - .``.
-
-    :raises ValidationError: otherwise.
-    """
-    if not isinstance(value, str):
-        raise ValidationError("stage_id", "must be a string", value)
-    size = len(value.encode("utf-8", "surrogatepass"))
-    if size > MAX_STAGE_ID:
-        raise ValidationError("stage_id", f"must be 1-{MAX_STAGE_ID} bytes, has {size}", value)
-    if not _STAGE_ID.fullmatch(value):
-        raise ValidationError("stage_id", f"must be 1-{MAX_STAGE_ID} ASCII letters, digits, '_', '-' or '.'", value)
-    return value
-
-
-def check_metadata(name: str, value: object) -> dict[str, Any] | None:
-    """Return a JSON-clean copy of a metadata dictionary, or ``None`` for ``None``.
-
-    :raises ValidationError: when it is no ``dict`` with string keys, holds what JSON cannot carry, or is larger than
-        8192 bytes of JSON.
-    """
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise ValidationError(name, "must be a dict", value)
-    _check_nesting(name, value, MAX_DEPTH)
-    try:
-        text = json.dumps(dict(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        size = len(text.encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValidationError(name, f"must hold only what JSON can carry ({error})", value) from error
-    if size > MAX_METADATA:
-        raise ValidationError(name, f"must be at most {MAX_METADATA} bytes of JSON, has {size}", value)
-    copy: dict[str, Any] = json.loads(text)
-    return copy
-
-
-def _check_nesting(name: str, value: object, levels: int) -> None:
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise ValidationError(name, "must have string keys", key)
-    if not isinstance(value, (Mapping, list, tuple)):
-        return
-    if not levels:
-        raise ValidationError(name, f"must not be nested deeper than {MAX_DEPTH} levels", "...")
-    for item in value.values() if isinstance(value, Mapping) else value:
-        _check_nesting(name, item, levels - 1)
 
 
 @dataclass(frozen=True)
@@ -137,6 +55,14 @@ class PaymentStage:
     :param start_parameter: 1-64 characters ``A-Z a-z 0-9 _ -``: forwarded copies of the invoice become deep links
         with this parameter (Bot API ``sendInvoice``); without it copies can be paid by whoever sees them.
     :param category: a name by which keyboards group stages.
+    :param access: the name of what a buyer may do from then on, 1-64 characters; several stages may give the same.
+    :param access_for: how long one payment gives it, a ``timedelta`` or seconds; ``None``: for ever, or for the paid
+        period of a subscription. Bought again while it runs, it is extended.
+    :param uses: how often it may be used, 1-1,000,000; packs add up.
+    :param subscription: sold by the month, through a link, at most 10,000 Stars (Bot API ``createInvoiceLink``).
+    :param stock: how many there are in all, 1-10,000.
+    :param per_user: how many one buyer may have, 1-1,000.
+    :param oversold: what to do with a payment that comes when nothing is left: ``"refund"`` or ``"deliver"``.
     :param on_sale: ``False`` declines every checkout, of invoices sent earlier too.
     :param min_price: smallest amount a buyer may choose when ``price`` is ``None``.
     :param max_price: largest such amount; ``None`` leaves the upper bound to Telegram.
@@ -155,6 +81,13 @@ class PaymentStage:
     payload: Mapping[str, Any] | None = field(default=None, hash=False)
     start_parameter: str | None = None
     category: str | None = field(default=None, kw_only=True)
+    access: str | None = field(default=None, kw_only=True)
+    access_for: timedelta | int | None = field(default=None, kw_only=True)
+    uses: int | None = field(default=None, kw_only=True)
+    subscription: bool = field(default=False, kw_only=True)
+    stock: int | None = field(default=None, kw_only=True)
+    per_user: int | None = field(default=None, kw_only=True)
+    oversold: Literal["refund", "deliver"] = field(default="refund", kw_only=True)
     on_sale: bool = field(default=True, kw_only=True)
     min_price: int = field(default=1, kw_only=True)
     max_price: int | None = field(default=None, kw_only=True)
@@ -182,13 +115,46 @@ class PaymentStage:
             )
         if self.category is not None:
             check_text("category", self.category, 64)
-        if not isinstance(self.on_sale, bool):
-            raise ValidationError("on_sale", "must be True or False", self.on_sale)
+        for name in ("on_sale", "subscription"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValidationError(name, "must be True or False", getattr(self, name))
+        self._check_access()
+        self._check_limits()
         check_amount("min_price", self.min_price)
         if self.max_price is not None:
             check_amount("max_price", self.max_price, at_least=self.min_price)
         if self.provider_token != "":
             raise ValidationError("provider_token", "must be empty: Telegram Stars have no provider", "...")
+
+    def _check_access(self) -> None:
+        if self.access is not None:
+            check_access_name("access", self.access)
+        check_seconds("access_for", self.access_for)
+        check_count("uses", self.uses, MAX_USES)
+        for name in ("access_for", "uses"):
+            if getattr(self, name) is not None and self.access is None:
+                raise ValidationError(name, "needs the name of an access: PaymentStage(..., access=...)", None)
+        if not self.subscription:
+            return
+        for name in ("access_for", "uses"):
+            if getattr(self, name) is not None:
+                raise ValidationError(
+                    name, "must be left out: a subscription gives access for the paid period", getattr(self, name)
+                )
+        for name in ("price", "max_price"):
+            if (amount := getattr(self, name)) is not None:
+                check_amount(name, amount, at_most=MAX_SUBSCRIPTION)
+
+    def _check_limits(self) -> None:
+        check_count("stock", self.stock, MAX_STOCK)
+        check_count("per_user", self.per_user, MAX_PER_USER)
+        if self.oversold not in ("refund", "deliver"):
+            raise ValidationError("oversold", 'must be "refund" or "deliver"', self.oversold)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is only so much of it, in all or for one buyer."""
+        return self.stock is not None or self.per_user is not None
 
     def amount_for(self, amount: int | None) -> int:
         """Return what an invoice of this stage costs, in Stars.
@@ -199,7 +165,8 @@ class PaymentStage:
         if self.price is None:
             if amount is None:
                 raise ValidationError("amount", "is required for a stage without a price", amount)
-            return check_amount("amount", amount, at_least=self.min_price, at_most=self.max_price)
+            top = MAX_SUBSCRIPTION if self.subscription and self.max_price is None else self.max_price
+            return check_amount("amount", amount, at_least=self.min_price, at_most=top)
         if amount is not None and check_amount("amount", amount) != self.price:
             raise ValidationError(
                 "amount",
@@ -241,6 +208,11 @@ class Catalog:
     def is_static(self) -> bool:
         """Whether every stage is known without asking a loader."""
         return self._loader is None
+
+    @property
+    def may_hold_subscriptions(self) -> bool:
+        """Whether a stage is sold by the month, or may be: what a loader knows is not known here."""
+        return self._loader is not None or any(stage.subscription for stage in self._stages.values())
 
     def add(self, stage_id: str, stage: PaymentStage, *, replace: bool = False) -> None:
         """Register a stage.

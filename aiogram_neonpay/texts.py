@@ -23,7 +23,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "check_failed": "The bot could not check this order. No Stars were charged, please try again.",
         "interrupted": "The bot cannot take payments right now. No Stars were charged, please try again later.",
         "too_slow": "The bot did not answer in time. No Stars were charged, please try again.",
+        "sold_out": "This is sold out. No Stars were charged.",
+        "owned": "You have this already. No Stars were charged.",
+        "limit_reached": "You have as many of these as one person may have. No Stars were charged.",
         "pay_button": "Pay {amount} ⭐",
+        "subscribe_button": "Subscribe: {amount} ⭐ a month",
         "unavailable": "This is not available at the moment.",
     },
     "ru": {
@@ -40,7 +44,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "check_failed": "Бот не смог проверить заказ. Звёзды не списаны, попробуйте ещё раз.",
         "interrupted": "Бот сейчас не принимает платежи. Звёзды не списаны, попробуйте позже.",
         "too_slow": "Бот не успел ответить. Звёзды не списаны, попробуйте ещё раз.",
+        "sold_out": "Всё распродано. Звёзды не списаны.",
+        "owned": "У вас это уже есть. Звёзды не списаны.",
+        "limit_reached": "У вас этого уже столько, сколько можно одному человеку. Звёзды не списаны.",
         "pay_button": "Заплатить {amount} ⭐",
+        "subscribe_button": "Подписаться: {amount} ⭐ в месяц",
         "unavailable": "Сейчас это недоступно.",
     },
     "az": {
@@ -57,7 +65,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "check_failed": "Bot sifarişi yoxlaya bilmədi. Ulduz silinmədi, yenidən cəhd edin.",
         "interrupted": "Bot hazırda ödəniş qəbul etmir. Ulduz silinmədi, sonra yenidən cəhd edin.",
         "too_slow": "Bot vaxtında cavab vermədi. Ulduz silinmədi, yenidən cəhd edin.",
+        "sold_out": "Hamısı satılıb. Ulduz silinmədi.",
+        "owned": "Bu artıq sizdə var. Ulduz silinmədi.",
+        "limit_reached": "Bir nəfərə düşən qədər almısınız. Ulduz silinmədi.",
         "pay_button": "{amount} ⭐ ödə",
+        "subscribe_button": "Abunə ol: ayda {amount} ⭐",
         "unavailable": "Bu hazırda mümkün deyil.",
     },
 }
@@ -98,7 +110,7 @@ class Texts:
 def _check_replaced(language: str, key: str, text: object) -> None:
     if not isinstance(text, str) or not text.strip():
         raise ConfigurationError(f"texts[{language!r}][{key!r}] must be a sentence, not {text!r}")
-    if key == "pay_button":
+    if key in ("pay_button", "subscribe_button"):
         try:
             text.format(amount=1)
         except (LookupError, ValueError) as error:

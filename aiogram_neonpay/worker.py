@@ -1,4 +1,4 @@
-"""What goes on in the background: retries, charges of workers that died, refunds that Telegram has not confirmed.
+"""What goes on in the background: retries, charges of dead workers, unconfirmed refunds, ends of subscriptions.
 
 All of it is found in the ledger, by the time for which it was set down. So any worker may do it, and does it when the
 one that should have is gone. The worker that failed an attempt also sets itself a timer, to be on time.
@@ -13,10 +13,12 @@ import random
 from aiogram import Bot
 
 from aiogram_neonpay.feed import Feed
+from aiogram_neonpay.ledger.buyers import is_buyer
 from aiogram_neonpay.ledger.charges import DELIVER, Claim
 from aiogram_neonpay.records import in_log, paid_message, user_of
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.subscriptions import Subscriptions
 
 __all__ = ["Worker"]
 
@@ -31,10 +33,11 @@ AT_ONCE = 32
 class Worker:
     """Goes on with charges of one shop whose time has come."""
 
-    def __init__(self, shop: Shop, feed: Feed, refunds: Refunds) -> None:
+    def __init__(self, shop: Shop, feed: Feed, refunds: Refunds, subscriptions: Subscriptions) -> None:
         self._shop = shop
         self._feed = feed
         self._refunds = refunds
+        self._subscriptions = subscriptions
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looking: asyncio.Task[None] | None = None
         self._timers: set[asyncio.TimerHandle] = set()
@@ -51,7 +54,8 @@ class Worker:
         if not self.is_running:
             self._loop = asyncio.get_running_loop()
             self._shop.charges.awaits_schedule = True
-            self._looking = self._loop.create_task(self._look())
+            if self._shop.timing.passes:
+                self._looking = self._loop.create_task(self._look())
 
     async def stop(self) -> None:
         """Begin nothing new; what is on its way goes on."""
@@ -139,7 +143,7 @@ class Worker:
         if task is not None and not task.done():
             self._again.add(key)
         else:
-            task = self._busy[key] = self._feed.spawn(self._go_on(bot, name), f"going on with payment {name}")
+            task = self._busy[key] = self._feed.spawn(self._go_on(bot, name), f"going on with {name}")
             task.add_done_callback(lambda task: self._forget(key, task))
         return task
 
@@ -151,7 +155,10 @@ class Worker:
         key = (bot.id, name)
         while True:
             self._again.discard(key)
-            await self._do_next(bot, name)
+            if is_buyer(name):
+                await self._subscriptions.go_on(bot, name)
+            else:
+                await self._do_next(bot, name)
             if key not in self._again:
                 return
 

@@ -12,7 +12,7 @@ import time
 started = time.process_time()
 import aiogram
 between = time.process_time()
-import aiogram_neonpay
+from aiogram_neonpay import NeonPay
 print(between - started, time.process_time() - between)
 """
 

@@ -14,14 +14,17 @@ from typing import Any, NamedTuple, Protocol
 from aiogram.fsm.storage.base import StorageKey
 
 __all__ = [
+    "BUYER",
     "CHARGE",
     "INVOICE",
     "PARTITIONS",
+    "STOCK",
     "LedgerEngine",
     "RecordKey",
     "Row",
     "Tally",
     "Write",
+    "buyer_name",
     "change_record",
     "new_nonce",
     "partition_of",
@@ -32,13 +35,16 @@ PARTITIONS = 16
 """Buyers are spread over this many groups of keys. Fixed for ever: changing it would lose sight of old records."""
 CHARGE = "pay"
 INVOICE = "inv"
+BUYER = "buy"
+STOCK = "stk"
 
 
 class RecordKey(NamedTuple):
     """Where one record lives.
 
-    :ivar kind: :data:`CHARGE` or :data:`INVOICE`.
-    :ivar name: the reference of a charge (its first digit is the buyer's partition), or the name of an invoice record.
+    :ivar kind: :data:`CHARGE`, :data:`BUYER`, :data:`INVOICE`, :data:`STOCK`, ...
+    :ivar name: the reference of a charge (its first digit is the buyer's partition), ``u`` and the id of a buyer, or
+        the name of another record.
     """
 
     bot_id: int
@@ -47,8 +53,15 @@ class RecordKey(NamedTuple):
 
     @property
     def partition(self) -> int:
-        """The buyer's partition, for a charge; 0 for other records."""
-        return int(self.name[0], 16) if self.kind == CHARGE else 0
+        """The buyer's partition, for what belongs to one; 0 for other records."""
+        if self.kind == CHARGE:
+            return int(self.name[0], 16)
+        return partition_of(int(self.name[1:])) if self.kind == BUYER else 0
+
+    @property
+    def is_buyers(self) -> bool:
+        """Whether the record belongs to one buyer: it lives in their partition, and may want attention."""
+        return self.kind in (CHARGE, BUYER)
 
 
 def storage_key(key: RecordKey) -> StorageKey:
@@ -147,7 +160,7 @@ class LedgerEngine(Protocol):
         ...
 
     async def due(self, bot_id: int, *, limit: int) -> list[str]:
-        """Return names of charges whose time of attention has come, the longest overdue first."""
+        """Return names of charges and buyers whose time of attention has come, the longest overdue first."""
         ...
 
     async def tallies(self, bot_id: int, buckets: Sequence[str]) -> list[dict[str, int]]:
@@ -186,6 +199,11 @@ async def change_record(
         if row is None:
             return body
     return None
+
+
+def buyer_name(user_id: int) -> str:
+    """Return the name of a buyer's record; no reference of a charge looks like it."""
+    return f"u{user_id}"
 
 
 def partition_of(owner: int) -> int:

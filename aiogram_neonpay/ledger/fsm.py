@@ -16,7 +16,7 @@ from aiogram.fsm.storage.base import BaseStorage, StorageKey
 from aiogram.fsm.storage.memory import MemoryStorage
 
 from aiogram_neonpay.errors import ConfigurationError, LedgerError
-from aiogram_neonpay.ledger.base import CHARGE, RecordKey, Row, Tally, Write, storage_key
+from aiogram_neonpay.ledger.base import RecordKey, Row, Tally, Write, storage_key
 
 __all__ = ["CHUNK", "FSMEngine", "changed", "chunk_key", "index_key"]
 
@@ -93,12 +93,12 @@ class FSMEngine:
                 await self._append(index_key(change.key.bot_id, change.owner, "hist"), change.key.name)
             if change.waiting:
                 await self._set_waiting(change.key, True)
-            if "due" in body and change.key.kind == CHARGE:
+            if "due" in body and change.key.is_buyers:
                 await self._set_due(change.key, body["due"])
             await self._storage.set_data(key, body)
             if current.get("waits") and not change.waiting:
                 await self._set_waiting(change.key, False)
-            if "due" in current and "due" not in body and change.key.kind == CHARGE:
+            if "due" in current and "due" not in body and change.key.is_buyers:
                 await self._set_due(change.key, None)
             if change.tally is not None:
                 await self._count(change.key.bot_id, change.tally)

@@ -69,6 +69,11 @@ class MemoryEngine(FSMEngine):
         come = sorted((at, name) for (bot, name), at in self._due.items() if bot == bot_id and at <= now)
         return [name for _, name in come[:limit]]
 
+    def next_due(self) -> float | None:
+        """Return when something will want attention that does not yet, as Unix seconds: for who moves the clock."""
+        now = self._clock()
+        return min((at for at in self._due.values() if at > now), default=None)
+
     def _list(self, index: StorageKey, name: str) -> None:
         head = self._records[index].data
         names = head.setdefault("names", [])

@@ -4,11 +4,13 @@ Keys (``<bot>:<p>`` in braces is the hash tag, so every change stays in one slot
 
 ====================================  ======  =======================================================
 ``np:{<bot>:<p>}:pay:<ref>``          string  a charge; ``p`` is its buyer's partition
-``np:{<bot>:<p>}:due``                zset    reference -> time of next attention, ms of Redis' clock
+``np:{<bot>:<p>}:buy:u<buyer>``       string  what a buyer has: access, subscriptions, limited purchases
+``np:{<bot>:<p>}:due``                zset    reference or ``u<buyer>`` -> time of next attention, ms of Redis' clock
 ``np:{<bot>:<p>}:stuck``              zset    reference -> ms since when it waits for a person
 ``np:{<bot>:<p>}:hist:<buyer>``       zset    reference -> time of the payment
 ``np:{<bot>:<p>}:tot:<day>``          hash    counters of one day
 ``np:{<bot>:inv:<name>}:inv:<name>``  string  an invoice record, with an expiry
+``np:{<bot>:stk:<stage>}:stk:...``    string  the stock of a stage
 ====================================  ======  =======================================================
 
 Leases are judged by Redis' own ``TIME``, never by a worker's clock.
@@ -24,7 +26,7 @@ from aiogram.fsm.storage.base import KeyBuilder, StorageKey
 from redis.asyncio.client import Redis
 
 from aiogram_neonpay.errors import LedgerError
-from aiogram_neonpay.ledger.base import CHARGE, PARTITIONS, RecordKey, Row, Write, partition_of
+from aiogram_neonpay.ledger.base import PARTITIONS, RecordKey, Row, Write, partition_of
 
 __all__ = ["NeonPayKeyBuilder", "RedisEngine"]
 
@@ -89,7 +91,7 @@ class NeonPayKeyBuilder(KeyBuilder):
 
     def record(self, key: RecordKey) -> str:
         """Return the key of a record."""
-        slot = key.partition if key.kind == CHARGE else f"{key.kind}:{key.name}"
+        slot = key.partition if key.is_buyers else f"{key.kind}:{key.name}"
         return f"{self.slot(key.bot_id, slot)}:{key.kind}:{key.name}"
 
     def slot(self, bot_id: int, slot: object) -> str:
@@ -124,7 +126,7 @@ class RedisEngine:
         """See :meth:`LedgerEngine.write`."""
         key, body = change.key, change.body
         keys = [self._keys.record(key)]
-        if key.kind == CHARGE:
+        if key.is_buyers:
             slot = self._keys.slot(key.bot_id, key.partition)
             keys += [f"{slot}:due", f"{slot}:stuck"]
             if change.owner is not None:
@@ -168,7 +170,7 @@ class RedisEngine:
     async def peek(self, key: RecordKey) -> Row | None:
         """See :meth:`LedgerEngine.peek`."""
         keys = [self._keys.record(key)]
-        if key.kind == CHARGE:
+        if key.is_buyers:
             keys.append(f"{self._keys.slot(key.bot_id, key.partition)}:due")
         current, due, now = await self._peek(keys=keys, args=[key.name, self._now()])
         return Row(_load(current), (float(due) - now) / 1000 if due else None) if current else None

@@ -44,7 +44,7 @@ _COUNT = """
     ON CONFLICT (bot_id, bucket, counter) DO UPDATE SET count = count + excluded.count
 """
 # The kind is spelt out: an index of charges alone serves a question about charges alone.
-_DUE = "SELECT name FROM neonpay_records WHERE bot_id = ? AND kind = 'pay' AND due <= ? ORDER BY due LIMIT ?"
+_DUE = "SELECT name FROM neonpay_records WHERE bot_id = ? AND kind IN ('pay', 'buy') AND due <= ? ORDER BY due LIMIT ?"
 _WAITING = """
     SELECT name FROM neonpay_records WHERE bot_id = ? AND kind = 'pay' AND waiting IS NOT NULL
     ORDER BY waiting, id LIMIT ?

@@ -33,6 +33,7 @@ from aiogram_neonpay.sandbox.runner import (
     run_sandbox,
     serve_dispatcher,
 )
+from aiogram_neonpay.sandbox.session import LocalSession, SandboxSession
 from aiogram_neonpay.sandbox.users import SandboxUser
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Fault",
     "Faults",
     "LedgerRow",
+    "LocalSession",
     "LostReply",
     "PastSale",
     "PersonRow",
@@ -58,6 +60,7 @@ __all__ = [
     "SandboxError",
     "SandboxGroup",
     "SandboxServer",
+    "SandboxSession",
     "SandboxUser",
     "Subscription",
     "UpdateFault",

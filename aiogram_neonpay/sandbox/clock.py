@@ -72,6 +72,11 @@ class Clock:
         """How many timers have yet to fire."""
         return sum(1 for timer in self._timers if not timer.cancelled)
 
+    @property
+    def next_timer(self) -> float | None:
+        """When the next timer fires, in Unix seconds; ``None`` when none waits."""
+        return min((timer.when for timer in self._timers if not timer.cancelled), default=None)
+
     def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> None:
         """Move time forward, firing every timer on the way, each at its own moment.
 

@@ -61,13 +61,16 @@ class Sandbox:
         language_code: str | None = "en",
         username: str | None = None,
         started: bool = False,
+        user_id: int | None = None,
     ) -> SandboxUser:
         """Register a person who owns ``stars`` Stars.
 
         :param name: first name, or first and last.
         :param started: whether every bot that exists may write first, as if Start had been pressed.
+        :param user_id: their id, such as the one a bot takes for its admin's; the next free one by default.
+        :raises SandboxError: when that id is taken or not positive.
         """
-        person = self.world.add_person(name, username, language_code, stars)
+        person = self.world.add_person(name, username, language_code, stars, user_id)
         user = SandboxUser(self.world, self.payments, person.id)
         self._users[person.id] = user
         if started:

@@ -7,12 +7,12 @@ guesses where :mod:`aiogram_neonpay.sandbox.rules` says so.
 
 from __future__ import annotations
 
-import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from aiogram_neonpay.sandbox.errors import refuse
-from aiogram_neonpay.sandbox.models import Invoice
+from aiogram_neonpay.sandbox.models import Invoice, Json
 from aiogram_neonpay.sandbox.parameters import Parameters
 from aiogram_neonpay.sandbox.rules import (
     DESCRIPTION_CHARACTERS,
@@ -31,6 +31,9 @@ from aiogram_neonpay.sandbox.rules import (
     TITLE_CHARACTERS,
     Rules,
 )
+
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+_INT64 = range(-(2**63), 2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +65,54 @@ def read_invoice(parameters: Parameters) -> DraftInvoice:
     currency = parameters.required("currency")
     parameters.required("prices")
     prices = parameters.json("prices", "can't parse prices JSON object")
-    if not isinstance(prices, list):
-        raise refuse("expected an Array of labeled prices")
-    amounts = tuple(_amount(price) for price in prices)
-    if not amounts:
-        raise refuse("there must be at least one price")
+    try:
+        amounts = _amounts(prices)
+        max_tip = _max_tip(parameters.text("max_tip_amount"))
+        tips = _tips(parameters.json("suggested_tip_amounts", "can't parse suggested_tip_amounts JSON object"))
+    except _Unreadable as error:
+        raise refuse(str(error)) from None
     return DraftInvoice(
         title=title,
         description=description,
         payload=payload,
         currency=currency,
         amounts=amounts,
-        max_tip=_max_tip(parameters.text("max_tip_amount")),
-        tips=_tips(parameters),
+        max_tip=max_tip,
+        tips=tips,
         photo_url=parameters.text("photo_url"),
         start_parameter=parameters.text("start_parameter"),
         subscription_period=parameters.integer("subscription_period"),
     )
+
+
+def read_inline_invoice(content: Json) -> DraftInvoice:
+    """Read an `InputInvoiceMessageContent`, which has no start parameter and no subscription.
+
+    :raises ApiError: 400 for the first field missing or not readable.
+    """
+    try:
+        texts = [_string(content, name) for name in ("title", "description", "payload")]
+        if any("\ud800" <= character <= "\udfff" for character in texts[2]):
+            raise _Unreadable("InputInvoiceMessageContent payload must be encoded in UTF-8")
+        currency = _string(content, "currency")
+        if "prices" not in content:
+            raise _Unreadable('Can\'t find field "prices"')
+        if not isinstance(content["prices"], list):
+            raise _Unreadable('Field "prices" must be of type Array')
+        return DraftInvoice(
+            title=texts[0],
+            description=texts[1],
+            payload=texts[2],
+            currency=currency,
+            amounts=_amounts(content["prices"]),
+            max_tip=_number(content, "max_tip_amount") if "max_tip_amount" in content else 0,
+            tips=_tips(content.get("suggested_tip_amounts")),
+            photo_url=_string(content, "photo_url") if "photo_url" in content else "",
+            start_parameter="",
+            subscription_period=0,
+        )
+    except _Unreadable as error:
+        raise refuse(f"Can't parse inline query result: {error}") from None
 
 
 def check_amounts(draft: DraftInvoice) -> int:
@@ -149,50 +183,79 @@ def make_invoice(draft: DraftInvoice, total: int, bot_id: int, slug: str | None 
     )
 
 
-def _amount(price: Any) -> int:
-    problem = "can't parse labeled price: "
-    if not isinstance(price, dict):
-        raise refuse(problem + "LabeledPrice must be an Object")
-    if "label" not in price:
-        raise refuse(problem + 'Can\'t find field "label"')
-    if not price["label"]:
-        raise refuse(problem + "LabeledPrice label must be non-empty")
-    if "amount" not in price:
-        raise refuse(problem + 'Can\'t find field "amount"')
-    amount = _number(price["amount"])
-    if amount is None:
-        raise refuse(problem + 'Field "amount" must be a Number')
-    return amount
+class _Unreadable(ValueError):
+    """What the Bot API server says of a value it cannot read."""
 
 
-def _number(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    if isinstance(value, float):
-        return int(value) if math.isfinite(value) and value == int(value) else None
+def _amounts(prices: Any) -> tuple[int, ...]:
+    if not isinstance(prices, list):
+        raise _Unreadable("Expected an Array of labeled prices")
     try:
-        return int(value)
-    except ValueError:
-        return None
+        amounts = tuple(_amount(price) for price in prices)
+    except _Unreadable as error:
+        raise _Unreadable(f"Can't parse labeled price: {error}") from None
+    if not amounts:
+        raise _Unreadable("There must be at least one price")
+    return amounts
+
+
+def _amount(price: Any) -> int:
+    if not isinstance(price, dict):
+        raise _Unreadable("LabeledPrice must be an Object")
+    if not _string(price, "label"):
+        raise _Unreadable("LabeledPrice label must be non-empty")
+    return _number(price, "amount")
 
 
 def _max_tip(written: str) -> int:
-    if not written:
-        return 0
-    number = _number(written)
+    number = _whole(written) if written else 0
     if number is None:
-        raise refuse('can\'t parse "max_tip_amount" as Number')
+        raise _Unreadable('Can\'t parse "max_tip_amount" as Number')
     return number
 
 
-def _tips(parameters: Parameters) -> tuple[int, ...]:
-    problem = "can't parse suggested_tip_amounts JSON object"
-    value = parameters.json("suggested_tip_amounts", problem)
+def _tips(value: Any) -> tuple[int, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise refuse("expected an Array of suggested tip amounts")
-    tips = [_number(tip) for tip in value]
-    if any(tip is None for tip in tips):
-        raise refuse("suggested tip amount must be of type Number or String")
-    return tuple(tip for tip in tips if tip is not None)
+        raise _Unreadable("Expected an Array of suggested tip amounts")
+    tips: list[int] = []
+    for tip in value:
+        if isinstance(tip, bool) or not isinstance(tip, (int, float, str)):
+            raise _Unreadable("Suggested tip amount must be of type Number or String")
+        number = _whole(tip)
+        if number is None:
+            raise _Unreadable("Can't parse suggested tip amount as Number")
+        tips.append(number)
+    return tuple(tips)
+
+
+def _string(fields: Json, name: str) -> str:
+    """Return a field that must be there, as text; a number is taken for its text."""
+    if name not in fields:
+        raise _Unreadable(f'Can\'t find field "{name}"')
+    value = fields[name]
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise _Unreadable(f'Field "{name}" must be of type String')
+    return str(value)
+
+
+def _number(fields: Json, name: str) -> int:
+    """Return a field that must be there, as a whole number; digits in a string are a number too."""
+    if name not in fields:
+        raise _Unreadable(f'Can\'t find field "{name}"')
+    value = fields[name]
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise _Unreadable(f'Field "{name}" must be a Number')
+    number = _whole(value)
+    if number is None:
+        raise _Unreadable(f'Field "{name}" must be a valid Number')
+    return number
+
+
+def _whole(value: str | int | float) -> int | None:
+    """Return what `to_integer_safe<int64>` makes of a number as it was written."""
+    written = str(value)
+    if not _WHOLE.fullmatch(written) or int(written) not in _INT64:
+        return None
+    return int(written)

@@ -1,11 +1,12 @@
 """Owns reading the parameters of a Bot API call: everything is a string, as on Telegram's own server.
 
-Source: `get_integer_arg`, `to_bool` and the JSON body reader of tdlib/telegram-bot-api.
+Source: `get_integer_arg` and `to_bool` of tdlib/telegram-bot-api, `JsonBuilder` and `HttpReader` of tdlib/td.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +14,41 @@ from typing import Any
 from aiogram_neonpay.sandbox.errors import refuse
 from aiogram_neonpay.sandbox.files import Upload
 
-_NUMBER = re.compile(r"^[+-]?\d+$")
+#: How many objects and arrays may lie in each other (`DEFAULT_MAX_DEPTH`).
+JSON_DEPTH = 100
+_NUMBER = re.compile(r"-?[0-9]{1,19}")
 _TRUE = frozenset({"true", "yes", "1"})
+
+
+def decode(written: str | bytes) -> Any:
+    """Decode JSON as Telegram takes it: nested up to :data:`JSON_DEPTH`, and without NaN and infinities.
+
+    :raises ValueError: for anything else.
+    """
+    try:
+        value = json.loads(written, parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    level, depth = [value], 0
+    while level:
+        if depth > JSON_DEPTH:
+            raise ValueError("nested too deeply")
+        depth += 1
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner.extend(item.values())
+            elif isinstance(item, list):
+                inner.extend(item)
+        level = inner
+    return value
+
+
+def _finite(written: str) -> float:
+    number = float(written)
+    if not math.isfinite(number):
+        raise ValueError(f"{written} is no number")
+    return number
 
 
 class Parameters:
@@ -49,18 +83,20 @@ class Parameters:
         return value
 
     def integer(self, name: str, default: int = 0, low: int | None = None, high: int | None = None) -> int:
-        """Return a whole number, silently clamped to its range; text that is no number reads as 0."""
-        written = self.text(name).strip()
-        value = default if not written else self._whole(written)
+        """Return a whole number, silently clamped to its range; what follows the digits is passed over.
+
+        Text that does not begin with a number reads as 0.
+        """
+        written = self.text(name)
+        value = default
+        if written:
+            number = _NUMBER.match(written)
+            value = int(number[0]) if number else 0
         if low is not None:
             value = max(low, value)
         if high is not None:
             value = min(high, value)
         return value
-
-    @staticmethod
-    def _whole(written: str) -> int:
-        return int(written) if _NUMBER.match(written) and len(written) < 20 else 0
 
     def boolean(self, name: str) -> bool:
         """Return ``True`` for ``true``, ``yes`` and ``1`` in any case, ``False`` for everything else."""
@@ -75,8 +111,8 @@ class Parameters:
         if not written:
             return None
         try:
-            return json.loads(written)
-        except (ValueError, RecursionError):
+            return decode(written)
+        except ValueError:
             raise refuse(complaint) from None
 
     def given(self) -> list[str]:
@@ -94,7 +130,7 @@ class Parameters:
             decoded[name] = value
             if value[:1] in "[{":
                 try:
-                    decoded[name] = json.loads(value)
-                except (ValueError, RecursionError):
+                    decoded[name] = decode(value)
+                except ValueError:
                     continue
         return decoded

@@ -158,7 +158,7 @@ def set_blocked(world: World, chat: Chat, person: Person, blocked: bool) -> None
         "old_chat_member": before if blocked else after,
         "new_chat_member": after if blocked else before,
     }
-    world.update(bot, "my_chat_member", content, lane=f"chat:{chat.id}")
+    world.update(bot, "my_chat_member", content, lane=f"member:{chat.id}")
     world.feed.publish("users")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aiogram_neonpay.sandbox.errors import SandboxError
@@ -82,6 +83,10 @@ class Presence:
             if message and chat.id == chat_id and message.body["from"]["id"] == sender:
                 return message
         raise SandboxError(f"{self.name} does not see the message {message_id} of the chat {chat_id}")
+
+    async def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until what this person waits for is there; at most ``timeout`` real seconds."""
+        return await self._world.changed.until(condition, timeout)
 
     def _last_words(self, chats: list[Chat]) -> str:
         messages = [message for chat in chats for message in chat.messages.values()]

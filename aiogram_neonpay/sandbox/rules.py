@@ -61,9 +61,17 @@ MESSAGE_RETENTION: Final = 86_400
 PRE_CHECKOUT_RETENTION: Final = 150
 CALLBACK_RETENTION: Final = 150
 INLINE_RETENTION: Final = 30
+CHOSEN_RETENTION: Final = 600
 OTHER_RETENTION: Final = 86_400
 #: Updates that may wait for one bot; more are dropped (TQueue.cpp).
 QUEUE_LENGTH: Final = 100_000
+
+# --- what the sandbox keeps in memory, so that a bot that runs for weeks does not fill it ---
+#: Messages of one chat; the oldest are forgotten first.
+MESSAGES_KEPT: Final = 10_000
+#: Recorded calls, and roughly how many bytes of their parameters and results.
+CALLS_KEPT: Final = 10_000
+CALL_BYTES_KEPT: Final = 64 * 1024 * 1024
 
 # --- getUpdates and webhooks (Client.cpp, WebhookActor.cpp) ---
 POLL_LIMIT: Final = 100

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from aiogram import Bot, Dispatcher
 from aiogram.client.default import DefaultBotProperties
-from aiogram.client.session.aiohttp import AiohttpSession
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.http.server import SandboxServer
 from aiogram_neonpay.sandbox.presence import SandboxGroup
+from aiogram_neonpay.sandbox.session import LocalSession
 from aiogram_neonpay.sandbox.users import SandboxUser
 
 #: How long the dispatcher may take to ask for its first updates, in seconds.
@@ -76,7 +76,7 @@ async def serve_dispatcher(
     }
     club = world.create_group(group, created.values()) if group else None
     server = await _bind(world, host, port, allow_public)
-    bot = Bot(token, session=AiohttpSession(api=server.api), default=bot_defaults)
+    bot = Bot(token, session=LocalSession(api=server.api), default=bot_defaults)
     polling = asyncio.create_task(dispatcher.start_polling(bot, handle_signals=handle_signals, close_bot_session=False))
     try:
         await _until_polling(world, token, polling)

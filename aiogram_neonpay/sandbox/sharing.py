@@ -133,7 +133,7 @@ class Sharing(Presence):
         if message is not None:
             return unlocking.buy_media(self._world, self._person, self._given(message))
         chats = self._chats(chat)
-        await self._world.changed.until(lambda: newest_media(chats, self.id) is not None, timeout)
+        await self._wait(lambda: newest_media(chats, self.id) is not None, timeout)
         found = newest_media(chats, self.id)
         if found is None:
             raise SandboxError(f"{self.name} sees no paid media to buy{self._last_words(chats)}")

@@ -52,6 +52,11 @@ class Feed:
     def __init__(self) -> None:
         self._queues: set[asyncio.Queue[dict[str, Any] | None]] = set()
 
+    @property
+    def listeners(self) -> int:
+        """How many pages are open."""
+        return len(self._queues)
+
     def publish(self, kind: str, **data: Any) -> None:
         """Tell every open page that something of this kind happened."""
         event = {"type": kind, **data}

@@ -18,6 +18,8 @@ from aiogram_neonpay.sandbox.signals import Signal
 
 #: Dates of expiry of confirmed updates that may pile up before they are cleared away.
 _STALE_DATES = 1000
+#: How far an offset may lie beyond the newest update.
+_LARGEST_LEAP = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +90,8 @@ class UpdateQueue:
         """Queue an update once more under its old number, as after a lost confirmation."""
         expires = self._clock.now() + lifetime
         update = QueuedUpdate(update_id, kind, content, expires, lane, repeated=True)
+        if len(self._repeats) >= QUEUE_LENGTH:
+            del self._repeats[0]
         self._repeats.append(update)
         self.signal.notify()
         return update
@@ -95,9 +99,12 @@ class UpdateQueue:
     def fetch(self, offset: int, limit: int) -> list[QueuedUpdate]:
         """Confirm what lies below ``offset`` and return the oldest of the rest, as getUpdates does.
 
-        A negative offset keeps that many of the newest and forgets the others.
+        A negative offset keeps that many of the newest and forgets the others. One far in the future is an error
+        that Telegram answers by beginning at the oldest again (TQueue.cpp).
         """
         self._expire()
+        if offset > self._next_id + _LARGEST_LEAP:
+            offset = 0
         if offset < 0:
             for forgotten in list(islice(self._waiting.values(), max(0, len(self._waiting) + offset))):
                 self._remove(forgotten)

@@ -95,7 +95,7 @@ class SandboxUser(Sharing):
         def reply() -> tuple[Chat, Json] | None:
             return find_reply_button(chats, button) if message is None else None
 
-        await self._world.changed.until(lambda: (inline() or reply()) is not None, timeout)
+        await self._wait(lambda: (inline() or reply()) is not None, timeout)
         acted, self._acted = self._acted, self._world.last_order
         found = inline()
         if found is not None:
@@ -142,7 +142,7 @@ class SandboxUser(Sharing):
     async def inline(self, text: str = "", *, bot: str | int | None = None, timeout: float = PATIENCE) -> list[Json]:
         """Type an inline query and return the results the bot offers."""
         query = people.ask_inline(self._world, self._person, self._bot(bot), text)
-        await self._world.changed.until(lambda: query.results is not None, timeout)
+        await self._wait(lambda: query.results is not None, timeout)
         return list(query.results or [])
 
     async def send_inline(
@@ -223,7 +223,7 @@ class SandboxUser(Sharing):
         chats = self._chats(chat)
         older = newest_invoice(chats)
         patience = timeout if older is None else min(SECOND_LOOK, timeout)
-        await self._world.changed.until(lambda: newest_invoice(chats, self._acted) is not None, patience)
+        await self._wait(lambda: newest_invoice(chats, self._acted) is not None, patience)
         found = newest_invoice(chats, self._acted) or newest_invoice(chats)
         if found is None:
             raise SandboxError(f"{self.name} sees no invoice{self._last_words(chats)}")
@@ -241,7 +241,7 @@ class SandboxUser(Sharing):
             links = [invoice for invoice in self._world.links.values() if invoice.payload == payload]
             return (links[-1], None) if links else None
 
-        await self._world.changed.until(lambda: find() is not None, timeout)
+        await self._wait(lambda: find() is not None, timeout)
         found = find()
         if found is None:
             raise SandboxError(f"{self.name} sees no invoice with the payload {payload!r}, and no link has it")
@@ -257,7 +257,7 @@ class SandboxUser(Sharing):
             raise SandboxError(f"the button {button['text']!r} pays: use pay()")
         if button.get("callback_data"):
             query = people.tap(self._world, self._person, message, button["callback_data"])
-            await self._world.changed.until(lambda: query.answered, timeout)
+            await self._wait(lambda: query.answered, timeout)
             return query.text
         followed = people.deep_link(self._world, button.get("url", ""))
         if followed is not None:

@@ -6,6 +6,7 @@ import itertools
 from collections import deque
 from dataclasses import dataclass, field
 
+from aiogram_neonpay.sandbox.callrecord import CallRecord
 from aiogram_neonpay.sandbox.clock import Clock
 from aiogram_neonpay.sandbox.errors import SandboxError, refuse
 from aiogram_neonpay.sandbox.faults.book import FaultBook
@@ -14,7 +15,6 @@ from aiogram_neonpay.sandbox.ids import IdSource, bot_token
 from aiogram_neonpay.sandbox.models import (
     Affiliate,
     BotProfile,
-    Call,
     CallbackQuery,
     Charge,
     Chat,
@@ -26,13 +26,11 @@ from aiogram_neonpay.sandbox.models import (
     Person,
 )
 from aiogram_neonpay.sandbox.polling import LongPoll
-from aiogram_neonpay.sandbox.rules import MESSAGE_RETENTION, OTHER_RETENTION, Rules
+from aiogram_neonpay.sandbox.rules import MESSAGE_RETENTION, MESSAGES_KEPT, OTHER_RETENTION, Rules
 from aiogram_neonpay.sandbox.signals import Feed, Signal
 from aiogram_neonpay.sandbox.transit import Arrival, Parcel, Transit
 from aiogram_neonpay.sandbox.updates import QueuedUpdate, UpdateQueue
 
-#: How many recorded calls are kept; the oldest are forgotten first.
-CALLS_KEPT = 10_000
 #: How many updates the inspector can look back on.
 UPDATES_SHOWN = 300
 
@@ -95,9 +93,7 @@ class World:
         self.charges: dict[str, Charge] = {}
         self.callbacks: dict[str, CallbackQuery] = {}
         self.inline_queries: dict[str, InlineQuery] = {}
-        self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
-        #: How many calls have been recorded, those forgotten included.
-        self.calls_made = 0
+        self.calls = CallRecord()
         self.updates_shown: deque[Json] = deque(maxlen=UPDATES_SHOWN)
         self.feed = Feed()
         #: Rings when something that people or pages can see has changed.
@@ -125,11 +121,19 @@ class World:
             group.bot_ids.append(bot_id)
         return bot
 
-    def add_person(self, name: str, username: str | None, language_code: str | None, stars: int) -> Person:
+    def add_person(
+        self, name: str, username: str | None, language_code: str | None, stars: int, user_id: int | None = None
+    ) -> Person:
         """Register a person with a number of Stars."""
         if stars < 0:
             raise SandboxError(f"{name} cannot own {stars} Stars: a balance is not negative")
-        person_id = 1_000_001 + len(self.people)
+        person_id = user_id
+        if person_id is None:
+            person_id = next(
+                number for number in itertools.count(1_000_001 + len(self.people)) if not self._has(number)
+            )
+        elif person_id <= 0 or self._has(person_id):
+            raise SandboxError(f"{name} cannot have the id {person_id}: it must be positive, and nobody else's")
         first, _, last = name.partition(" ")
         handle = username or "".join(c for c in name.lower() if c.isascii() and c.isalnum()) or "user"
         if any(other.username == handle for other in self.people.values()):
@@ -138,6 +142,9 @@ class World:
         self.people[person_id] = person
         self.feed.publish("users")
         return person
+
+    def _has(self, account_id: int) -> bool:
+        return account_id in self.people or account_id in self.bots
 
     def add_group(self, title: str, members: list[int]) -> Chat:
         """Register a supergroup with these people and every bot in it."""
@@ -209,6 +216,8 @@ class World:
         }
         message = Message(chat, message_id, self.last_order, body, bot_id=bot_id)
         chat.messages[message_id] = message
+        while len(chat.messages) > MESSAGES_KEPT:
+            del chat.messages[next(iter(chat.messages))]
         chat.action = None
         return message
 

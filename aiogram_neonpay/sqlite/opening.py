@@ -30,7 +30,7 @@ SCHEMA = (
         due REAL, waiting REAL, expires REAL, owner INTEGER, recorded_at REAL,
         UNIQUE (bot_id, kind, name)
     )""",
-    "CREATE INDEX neonpay_due ON neonpay_records (bot_id, due) WHERE due IS NOT NULL AND kind = 'pay'",
+    "CREATE INDEX neonpay_due ON neonpay_records (bot_id, due) WHERE due IS NOT NULL AND kind IN ('pay', 'buy')",
     "CREATE INDEX neonpay_waiting ON neonpay_records (bot_id, waiting) WHERE waiting IS NOT NULL AND kind = 'pay'",
     "CREATE INDEX neonpay_expires ON neonpay_records (expires) WHERE expires IS NOT NULL",
     "CREATE INDEX neonpay_history ON neonpay_records (bot_id, owner, recorded_at) WHERE owner IS NOT NULL",

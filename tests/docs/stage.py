@@ -6,42 +6,18 @@ import ast
 import asyncio
 import inspect
 import itertools
-import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from aiogram import Bot, Dispatcher, Router
-from aiogram.client.session.base import BaseSession
 from aiogram.filters import Command
-from aiogram.methods import TelegramMethod
 from aiogram.types import Message
 
 from aiogram_neonpay import NeonPay
-from aiogram_neonpay.sandbox import Receipt, Rules, Sandbox, SandboxUser
+from aiogram_neonpay.sandbox import Receipt, Rules, Sandbox, SandboxSession, SandboxUser
 
 AMOUNT = 10
 """Stars for stages whose price the buyer chooses."""
-
-
-class SandboxSession(BaseSession):
-    """Calls a sandbox directly."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__()
-        self._sandbox = sandbox
-
-    async def close(self) -> None: ...
-
-    async def stream_content(self, *args: Any, **kwargs: Any) -> AsyncGenerator[bytes, None]:
-        yield b""
-
-    async def make_request(self, bot: Bot, method: TelegramMethod[Any], timeout: int | None = None) -> Any:
-        given = method.model_dump(warnings=False)
-        values = {name: self.prepare_value(value, bot=bot, files={}) for name, value in given.items()}
-        reply = await self._sandbox.call(
-            bot.token, method.__api_method__, {name: value for name, value in values.items() if value}
-        )
-        return self.check_response(bot, method, reply.status, json.dumps(reply.body)).result
 
 
 class Theatre:

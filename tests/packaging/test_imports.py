@@ -42,7 +42,7 @@ def loaded_beyond_aiogram() -> set[str]:
     """Return the modules that importing the package brings along; what aiogram itself loads is not ours to judge."""
     done = run(
         "import sys, aiogram; before = set(sys.modules)\n"
-        "import aiogram_neonpay; print(*sorted(set(sys.modules) - before))"
+        "from aiogram_neonpay import NeonPay; print(*sorted(set(sys.modules) - before))"
     )
     assert not done.returncode, done.stderr
     return set(done.stdout.split())
@@ -53,6 +53,14 @@ def test_importing_the_package_imports_nothing_optional() -> None:
 
     assert "aiogram_neonpay" in loaded
     assert loaded.isdisjoint(HEAVY)
+
+
+def test_the_sandbox_and_the_command_line_load_nothing_of_the_engine() -> None:
+    done = run("import sys, aiogram_neonpay.sandbox, aiogram_neonpay.cli; print(*sys.modules)")
+    assert not done.returncode, done.stderr
+    ours = {name for name in done.stdout.split() if name.startswith("aiogram_neonpay.")}
+
+    assert {name.split(".")[1] for name in ours} == {"cli", "sandbox"}
 
 
 def test_importing_the_package_loads_no_web_server_and_no_sandbox() -> None:

@@ -232,3 +232,12 @@ async def test_news_in_other_chats_are_marked_until_they_are_read(browser: Brows
         await expect(club).to_contain_text("new messages")
         await club.click()
         await expect(club).not_to_contain_text("new messages")
+
+
+async def test_of_a_long_chat_the_newest_messages_are_shown(browser: Browser) -> None:
+    async with visiting(browser, "phone") as visit:
+        for number in range(305):
+            await visit.running.users["Alice"].send(f"number {number}")
+        await visit.says("number 304")
+        await expect(visit.page.get_by_role("log")).to_contain_text("5 earlier messages are not shown")
+        await expect(visit.page.get_by_role("article")).to_have_count(300)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiogram_neonpay.checks import MAX_AMOUNT
 from aiogram_neonpay.errors import ValidationError
 from aiogram_neonpay.keyboards import StageTap, donate_keyboard
-from aiogram_neonpay.stages import MAX_AMOUNT, Catalog, PaymentStage
+from aiogram_neonpay.stages import Catalog, PaymentStage
 
 CALLBACK_DATA = 64
 """Bytes. Bot API ``InlineKeyboardButton``."""

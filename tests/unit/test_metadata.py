@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiogram_neonpay.checks import MAX_METADATA, check_metadata
 from aiogram_neonpay.errors import ValidationError
-from aiogram_neonpay.stages import MAX_METADATA, PaymentStage, check_metadata
+from aiogram_neonpay.stages import PaymentStage
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 values = st.recursive(

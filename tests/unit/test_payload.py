@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from aiogram_neonpay.checks import MAX_AMOUNT
 from aiogram_neonpay.errors import ValidationError
 from aiogram_neonpay.payload import (
     MAX_PAYLOAD,
@@ -25,7 +26,6 @@ from aiogram_neonpay.payload import (
     metadata_room,
     new_invoice_id,
 )
-from aiogram_neonpay.stages import MAX_AMOUNT
 
 BOT = 123456789
 SECRET = "a secret of the shop"

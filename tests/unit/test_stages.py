@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from aiogram_neonpay.checks import MAX_AMOUNT, check_stage_id
 from aiogram_neonpay.errors import ValidationError
-from aiogram_neonpay.stages import MAX_AMOUNT, PaymentStage, check_stage_id
+from aiogram_neonpay.stages import PaymentStage
 
 EMOJI = "\N{MONEY BAG}"
 FAMILY = "👨‍👩‍👧"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from aiogram_neonpay.sandbox.core import Sandbox
-from aiogram_neonpay.sandbox.errors import LostReply
+from aiogram_neonpay.sandbox.http.connections import in_time
 from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.http.multipart import TooLarge, read_parts
-from aiogram_neonpay.sandbox.methods import Reply
+from aiogram_neonpay.sandbox.line import Line
 from aiogram_neonpay.sandbox.models import Json
+from aiogram_neonpay.sandbox.parameters import decode
 
 #: The largest request body in bytes, beside the files of a multipart form.
 BODY_BYTES = 2 * 1024 * 1024
@@ -22,33 +23,19 @@ _FORM = "application/x-www-form-urlencoded"
 
 def add_bot_api(app: web.Application, sandbox: Sandbox, listening: Listening) -> None:
     """Serve ``/bot<token>/<method>``, ``/file/bot<token>/<path>``, and both with the test environment's ``/test``."""
-    running: set[asyncio.Task[Reply | None]] = set()
-
-    async def answer(token: str, method: str, values: Json) -> Reply | None:
-        try:
-            return await sandbox.call(token, method, values)
-        except LostReply:
-            return None
-
-    async def answer_whoever_listens(token: str, method: str, values: Json) -> Reply | None:
-        task = asyncio.ensure_future(answer(token, method, values))
-        running.add(task)
-        task.add_done_callback(running.discard)
-        return await asyncio.shield(task)
+    line = Line(sandbox)
 
     async def handle(request: web.Request) -> web.Response:
         try:
-            values = await _values(request)
+            with in_time(request):
+                values = await _values(request)
         except _UnreadableBody:
             return _refusal(400, "Bad Request: can't parse request body")
         except web.HTTPRequestEntityTooLarge:
             return _refusal(413, "Request Entity Too Large")
         token, method = request.match_info["token"], request.match_info["method"]
-        # Handlers end when their client is gone. That is right for a long poll, which waits for nobody then;
-        # any other call has been made, and has its effect.
-        run = answer if method.lower() == "getupdates" else answer_whoever_listens
         with listening.heard(token, method):
-            reply = await run(token, method, values)
+            reply = await line.call(token, method, values)
         if reply is None:
             if request.transport is not None:
                 request.transport.close()
@@ -82,33 +69,31 @@ class _UnreadableBody(Exception):
 
 
 async def _values(request: web.Request) -> Json:
-    # Telegram reads the query string and the body alike; the body wins.
+    # Telegram reads the query string and the body alike, that of a GET too; the body wins.
     values: Json = dict(request.query)
-    if request.method != "POST" or not request.body_exists:
+    if not request.body_exists:
         return values
     kind = request.content_type.lower()
-    if kind == "application/json":
-        try:
-            body = json.loads(await request.read() or b"{}")
-        except (ValueError, RecursionError):
-            raise _UnreadableBody from None
-        if not isinstance(body, dict):
-            raise _UnreadableBody
-        values.update(body)
-    elif kind == _FORM:
-        values.update({name: str(value) for name, value in (await request.post()).items()})
-    elif kind == "multipart/form-data":
-        values.update(await _multipart(request))
+    try:
+        if kind == "application/json":
+            body = decode(await request.read() or b"{}")
+            if not isinstance(body, dict):
+                raise _UnreadableBody
+            values.update(body)
+        elif kind == _FORM:
+            values.update(parse_qsl((await request.read()).decode(), keep_blank_values=True))
+        elif kind == "multipart/form-data":
+            values.update(await _multipart(request))
+    except (ValueError, AssertionError, web.RequestPayloadError, HttpProcessingError):
+        raise _UnreadableBody from None
     return values
 
 
 async def _multipart(request: web.Request) -> Json:
     try:
-        return await read_parts(await request.multipart(), BODY_BYTES)
+        return await read_parts(await request.multipart(), request.content, BODY_BYTES)
     except TooLarge:
         raise web.HTTPRequestEntityTooLarge(max_size=BODY_BYTES, actual_size=BODY_BYTES + 1) from None
-    except (ValueError, AssertionError):
-        raise _UnreadableBody from None
 
 
 def _retry(body: Json) -> dict[str, str]:

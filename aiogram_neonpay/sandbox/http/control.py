@@ -10,7 +10,8 @@ its username.
                                          time, bots with balances and what keeps them from their updates
 ``POST /users``                          ``{name, stars?, language_code?, started?}``: a new person
 ``GET /users/{id}/chats``                the person's chat list
-``GET /users/{id}/messages``             one chat (``?chat_id=&bot_id=``): messages, keyboard, commands
+``GET /users/{id}/messages``             one chat (``?chat_id=&bot_id=&limit=``): its newest messages, how many
+                                         are ``earlier``, keyboard, commands
 ``POST /users/{id}/send``                ``{text, chat_id?, bot_id?, reply_to?}``: write a message, in reply to another
 ``POST /users/{id}/tap``                 ``{message_id, row, column, chat_id?, bot_id?}``: tap an inline
                                          button; answers ``{text, alert, url, answered}``
@@ -84,16 +85,29 @@ from aiogram_neonpay.sandbox import people
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.http import views
+from aiogram_neonpay.sandbox.http.connections import in_time
 from aiogram_neonpay.sandbox.http.control_bots import bot_routes
 from aiogram_neonpay.sandbox.http.control_clock import clock_routes
 from aiogram_neonpay.sandbox.http.control_faults import fault_routes
 from aiogram_neonpay.sandbox.http.control_sharing import sharing_routes
 from aiogram_neonpay.sandbox.http.control_subscriptions import subscription_routes
-from aiogram_neonpay.sandbox.http.fields import Handler, Route, body_of, only, optional_id, text, truth, whole
+from aiogram_neonpay.sandbox.http.fields import (
+    Handler,
+    Route,
+    asked,
+    body_of,
+    counted,
+    only,
+    optional_id,
+    text,
+    truth,
+    whole,
+)
 from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.methods import shown_call
 from aiogram_neonpay.sandbox.models import Chat, Invoice, Json, Message, Receipt
 from aiogram_neonpay.sandbox.presence import find_bot
+from aiogram_neonpay.sandbox.rules import MESSAGES_KEPT
 from aiogram_neonpay.sandbox.transcript import inline_rows
 from aiogram_neonpay.sandbox.users import SandboxUser
 
@@ -102,6 +116,8 @@ TAP_SECONDS = 10.0
 #: Silence after which a stream sends a comment, so that both sides notice a dead connection.
 _HEARTBEAT_SECONDS = 15.0
 _LOG_LENGTH = 150
+#: How many streams of events there may be at once; a page has one.
+STREAMS = 100
 
 
 def add_control_api(app: web.Application, sandbox: Sandbox, listening: Listening) -> None:
@@ -136,6 +152,8 @@ def _explained(handler: Handler) -> Handler:
             return await handler(request)
         except SandboxError as error:
             return web.json_response({"error": str(error)}, status=400)
+        except web.HTTPRequestEntityTooLarge:
+            return web.json_response({"error": f"a body holds at most {request.client_max_size} bytes"}, status=413)
 
     return run
 
@@ -176,7 +194,8 @@ class _Control:
         user = self._user(request)
         chat = self._chat(user, dict(request.query))
         person = self._world.people[user.id]
-        return web.json_response(views.conversation(self._world, chat, person))
+        limit = asked(request, "limit", MESSAGES_KEPT, MESSAGES_KEPT)
+        return web.json_response(views.conversation(self._world, chat, person, limit))
 
     async def send(self, request: web.Request) -> web.Response:
         user, body = self._user(request), await body_of(request)
@@ -271,27 +290,30 @@ class _Control:
         return web.json_response({"calls": [shown_call(call) for call in calls], "updates": updates})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
+        if self._world.feed.listeners >= STREAMS:
+            return web.json_response({"error": f"there are {STREAMS} streams of events already"}, status=503)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         # A page that is closed, reloaded or on a lost connection ends its stream at whatever moment it likes.
         with suppress(ConnectionResetError), self._world.feed.subscribe() as queue:
-            await response.write(b"retry: 1000\n\n")
+            line = b"retry: 1000\n\n"
             while True:
+                with in_time(request):
+                    await response.write(line)
                 try:
                     event = await asyncio.wait_for(queue.get(), _HEARTBEAT_SECONDS)
                 except asyncio.TimeoutError:
-                    await response.write(b": still here\n\n")
+                    line = b": still here\n\n"
                     continue
                 if event is None:
                     break
-                await response.write(f"data: {json.dumps(event)}\n\n".encode())
+                line = f"data: {json.dumps(event)}\n\n".encode()
         return response
 
     # --- reading requests ---
 
     def _user(self, request: web.Request) -> SandboxUser:
-        written = request.match_info["id"]
-        return self._sandbox.user(int(written) if written.isdigit() else 0)
+        return self._sandbox.user(counted(request.match_info["id"]) or 0)
 
     def _chat(self, user: SandboxUser, values: Json) -> Chat:
         chat_id = optional_id(values, "chat_id")

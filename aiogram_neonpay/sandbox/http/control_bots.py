@@ -18,7 +18,8 @@ from aiogram_neonpay.sandbox.http.fields import Route, asked, body_of, number, o
 from aiogram_neonpay.sandbox.methods import shown_call
 from aiogram_neonpay.sandbox.models import Json
 from aiogram_neonpay.sandbox.presence import find_bot
-from aiogram_neonpay.sandbox.world import CALLS_KEPT, BotAccount
+from aiogram_neonpay.sandbox.rules import CALLS_KEPT
+from aiogram_neonpay.sandbox.world import BotAccount
 
 _PAGE = 1000
 _MOST_ROWS = 10_000
@@ -110,7 +111,7 @@ class _Bots:
         return web.json_response({"affiliate": body.get("user")})
 
     async def calls(self, request: web.Request) -> web.Response:
-        made, kept = self._world.calls_made, len(self._world.calls)
+        made, kept = self._world.calls.made, len(self._world.calls)
         since, limit = asked(request, "since", 0, _MOST), asked(request, "limit", _PAGE, CALLS_KEPT)
         method = request.query.get("method", "").lower()
         first = max(since, made - kept)

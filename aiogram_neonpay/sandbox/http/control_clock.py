@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 from aiohttp import web
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.http.fields import Route, body_of, number, only, truth
 
+#: How far one request may move the clock, in seconds.
+_FURTHEST = 100 * 366 * 86_400
 _FIELDS = frozenset({"seconds", "moment", "running"})
 
 
@@ -28,8 +28,10 @@ def clock_routes(sandbox: Sandbox) -> list[Route]:
                 clock.pause()
         else:
             step = number(body, "seconds", 0) if "seconds" in body else number(body, "moment", 0) - clock.now()
-            if not 0 <= step < math.inf:
-                raise SandboxError("the clock cannot go back, nor to the end of time")
+            if not 0 <= step <= _FURTHEST:
+                raise SandboxError(
+                    f"the clock cannot go back, nor further than {_FURTHEST} seconds at once, but {step:g}"
+                )
             clock.advance(seconds=step)
         sandbox.world.feed.publish("clock", now=clock.now(), running=clock.running)
         return web.json_response({"now": clock.now(), "running": clock.running})

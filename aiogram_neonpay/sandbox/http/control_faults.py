@@ -9,7 +9,7 @@ from aiohttp import web
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.faults.orders import Faults
-from aiogram_neonpay.sandbox.http.fields import Route, body_of, only
+from aiogram_neonpay.sandbox.http.fields import Route, body_of, counted, only
 
 _CALL_FIELDS = frozenset(inspect.signature(Faults.add).parameters) - {"self"}
 _UPDATE_FIELDS = frozenset(inspect.signature(Faults.add_update).parameters) - {"self"}
@@ -31,10 +31,10 @@ def fault_routes(sandbox: Sandbox) -> list[Route]:
         return web.json_response(rule)
 
     async def remove(request: web.Request) -> web.Response:
-        written = request.match_info["id"]
-        if not written.isdigit():
-            raise SandboxError(f"a rule's id is a whole number, not {written!r}")
-        faults.remove(int(written))
+        rule = counted(request.match_info["id"])
+        if rule is None:
+            raise SandboxError(f"a rule's id is a whole number, not {request.match_info['id'][:40]!r}")
+        faults.remove(rule)
         return web.json_response({"removed": 1})
 
     async def clear(request: web.Request) -> web.Response:

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.http.content import SHOWN_TYPES
-from aiogram_neonpay.sandbox.http.fields import Route, body_of, number, only, optional_id, text, whole
+from aiogram_neonpay.sandbox.http.fields import Route, body_of, counted, number, only, optional_id, text, whole
 from aiogram_neonpay.sandbox.models import ChatMessage, Json
 from aiogram_neonpay.sandbox.users import SandboxUser
 
@@ -93,8 +93,7 @@ class _Sharing:
         return web.Response(body=file.content, content_type="application/octet-stream", headers=headers)
 
     def _user(self, request: web.Request) -> SandboxUser:
-        written = request.match_info["id"]
-        return self._sandbox.user(int(written) if written.isdigit() else 0)
+        return self._sandbox.user(counted(request.match_info["id"]) or 0)
 
 
 def _place(body: Json) -> Json:

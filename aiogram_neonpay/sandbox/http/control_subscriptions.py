@@ -6,7 +6,7 @@ from aiohttp import web
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.http import views
-from aiogram_neonpay.sandbox.http.fields import Route, body_of, only, text
+from aiogram_neonpay.sandbox.http.fields import Route, body_of, counted, only, text
 from aiogram_neonpay.sandbox.models import Json, Subscription
 from aiogram_neonpay.sandbox.presence import find_bot
 from aiogram_neonpay.sandbox.users import SandboxUser
@@ -52,8 +52,7 @@ class _Subscriptions:
         return web.json_response({"subscriptions": shown})
 
     def _user(self, request: web.Request) -> SandboxUser:
-        written = request.match_info["id"]
-        return self._sandbox.user(int(written) if written.isdigit() else 0)
+        return self._sandbox.user(counted(request.match_info["id"]) or 0)
 
 
 async def _named(request: web.Request) -> tuple[str | None, str | None]:

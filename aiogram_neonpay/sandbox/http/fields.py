@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
 from aiogram_neonpay.sandbox.errors import SandboxError
+from aiogram_neonpay.sandbox.http.connections import in_time
 from aiogram_neonpay.sandbox.models import Json
+from aiogram_neonpay.sandbox.parameters import decode
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: What a module of the control API serves: method, path below ``/sandbox/api``, handler.
 Route = tuple[str, str, Handler]
+_DIGITS = re.compile("[0-9]{1,18}")
 
 
 async def body_of(request: web.Request) -> Json:
     """Return the JSON object a request carries."""
     try:
-        body: Any = await request.json()
-    except ValueError:
+        with in_time(request):
+            body: Any = decode(await request.read())
+    except (ValueError, web.RequestPayloadError):
         raise SandboxError("the body is not JSON") from None
     if not isinstance(body, dict):
         raise SandboxError("the body must be a JSON object")
@@ -31,6 +36,8 @@ def text(body: Json, name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str):
         raise SandboxError(f"the field {name!r} must be a string")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise SandboxError(f"the field {name!r} holds half a character")
     return value
 
 
@@ -47,7 +54,10 @@ def number(body: Json, name: str, default: float) -> float:
     value = body.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SandboxError(f"the field {name!r} must be a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise SandboxError(f"the field {name!r} is too large a number") from None
 
 
 def truth(body: Json, name: str, default: bool) -> bool:
@@ -79,6 +89,12 @@ def only(body: Json, allowed: frozenset[str]) -> Json:
 def asked(request: web.Request, name: str, default: int, high: int) -> int:
     """Return a whole number from the query string, 0 to ``high``."""
     written = request.query.get(name, str(default))
-    if not written.isdigit() or int(written) > high:
-        raise SandboxError(f"{name} must be a whole number from 0 to {high}, not {written!r}")
-    return int(written)
+    value = counted(written)
+    if value is None or value > high:
+        raise SandboxError(f"{name} must be a whole number from 0 to {high}, not {written[:40]!r}")
+    return value
+
+
+def counted(written: str) -> int | None:
+    """Return the number that a few digits write, or ``None`` for everything else."""
+    return int(written) if _DIGITS.fullmatch(written) else None

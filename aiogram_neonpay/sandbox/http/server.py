@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from functools import partial
 from types import TracebackType
 
 from aiogram.client.telegram import TelegramAPIServer
@@ -10,14 +12,21 @@ from aiohttp import web
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.http.botapi import BODY_BYTES, add_bot_api
+from aiogram_neonpay.sandbox.http.connections import Connections
 from aiogram_neonpay.sandbox.http.control import add_control_api
 from aiogram_neonpay.sandbox.http.guard import is_loopback, own_requests_only
 from aiogram_neonpay.sandbox.http.listening import Listening
+from aiogram_neonpay.sandbox.http.logs import SERVER_LOG
 from aiogram_neonpay.sandbox.http.page import add_page
 from aiogram_neonpay.sandbox.http.webhooks import WebhookPusher
 
 #: How long open streams may take to end when the server stops, in seconds.
 _SHUTDOWN_SECONDS = 1.0
+#: The longest request line or header, in bytes. Telegram takes 256 KiB of them, and some clients put a whole
+#: message into the query string (HttpReader.h, MAX_TOTAL_HEADERS_LENGTH).
+_HEADER_BYTES = 256 * 1024
+#: How long a connection may be silent between requests, in seconds (HttpServer.h, the idle timeout).
+_IDLE_SECONDS = 500.0
 
 
 class SandboxServer:
@@ -27,10 +36,21 @@ class SandboxServer:
     :param port: the port; 0 takes a free one.
     :param allow_public: needed for an address that other machines can reach. Whoever reaches the page can
         act as any user of the sandbox.
+    :param hosts: names other than its address under which the sandbox may be called. Without them no name passes
+        that a stranger could own: addresses do, names without a dot, and those under ``.local``, ``.internal``,
+        ``.test``, ``.localhost`` and ``.home.arpa``; for the page of a sandbox that is not public, ``localhost`` alone.
     :raises ValueError: for such an address without ``allow_public``.
     """
 
-    def __init__(self, sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0, allow_public: bool = False) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        allow_public: bool = False,
+        hosts: Iterable[str] = (),
+    ) -> None:
         if not allow_public and not is_loopback(host):
             raise ValueError(
                 f"{host} can be reached by other machines, and the sandbox has no passwords: "
@@ -40,7 +60,9 @@ class SandboxServer:
         self._host = host
         self._port = port
         self._public = not is_loopback(host)
+        self._hosts = frozenset(name.lower() for name in (host, *hosts))
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
         self._pusher = WebhookPusher(sandbox)
         self._listening = Listening(sandbox.world, self._pusher.refusals)
         self._watch: asyncio.Task[None] | None = None
@@ -48,9 +70,9 @@ class SandboxServer:
     @property
     def port(self) -> int:
         """The port in use."""
-        if self._runner is None or not self._runner.addresses:
+        if self._listener is None or not self._listener.sockets:
             raise RuntimeError("the sandbox server is not running: use it in an `async with` block")
-        return int(self._runner.addresses[0][1])
+        return int(self._listener.sockets[0].getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -68,16 +90,28 @@ class SandboxServer:
 
         :raises OSError: when the port is taken.
         """
-        guard = own_requests_only(frozenset({self._host}), any_host=self._public)
-        app = web.Application(middlewares=[guard], client_max_size=BODY_BYTES)
+        connections = Connections()
+        guard = own_requests_only(self._hosts, public=self._public)
+        app = web.Application(middlewares=[connections.watch, guard], client_max_size=BODY_BYTES)
         add_bot_api(app, self.sandbox, self._listening)
         add_control_api(app, self.sandbox, self._listening)
         add_page(app)
         # No access log: paths hold tokens.
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handler_cancellation=True)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=SERVER_LOG,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+            handler_cancellation=True,
+            keepalive_timeout=_IDLE_SECONDS,
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
+        )
         await runner.setup()
+        assert runner.server is not None
+        accept = partial(connections.accept, runner.server)
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
+            self._listener = await asyncio.get_running_loop().create_server(accept, self._host, self._port)
         except OSError:
             await runner.cleanup()
             raise
@@ -90,6 +124,9 @@ class SandboxServer:
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)

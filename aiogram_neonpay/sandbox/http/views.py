@@ -74,12 +74,20 @@ def chat_view(world: World, chat: Chat) -> Json:
     return view
 
 
-def conversation(world: World, chat: Chat, person: Person) -> Json:
-    """Return one chat in full, with the keyboard and the commands shown below it."""
+def conversation(world: World, chat: Chat, person: Person, limit: int) -> Json:
+    """Return the newest messages of one chat, with the keyboard and the commands shown below it.
+
+    ``earlier`` counts the messages that are left out.
+    """
+    earlier = max(0, len(chat.messages) - limit)
     acting = chat.action is not None and chat.action[1] > world.clock.now()
     return {
         "chat": chat_view(world, chat),
-        "messages": [message_view(world, message, person.id) for message in chat.messages.values()],
+        "earlier": earlier,
+        "messages": [
+            message_view(world, message, person.id)
+            for message in itertools.islice(chat.messages.values(), earlier, None)
+        ],
         "keyboard": current_keyboard(chat),
         "commands": commands(world, chat, person),
         "action": chat.action[0] if chat.action and acting else None,

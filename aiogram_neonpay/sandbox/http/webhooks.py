@@ -11,10 +11,12 @@ import json
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from aiogram_neonpay.sandbox.core import Sandbox
 from aiogram_neonpay.sandbox.errors import LostReply
 from aiogram_neonpay.sandbox.http.multipart import TooLarge, read_parts
+from aiogram_neonpay.sandbox.parameters import decode
 from aiogram_neonpay.sandbox.rules import WEBHOOK_GONE_SECONDS, WEBHOOK_RETRY_AFTER_LIMIT
 from aiogram_neonpay.sandbox.updates import QueuedUpdate
 from aiogram_neonpay.sandbox.world import BotAccount, Webhook
@@ -133,7 +135,8 @@ class WebhookPusher:
             headers[SECRET_HEADER] = hook.secret
         body = json.dumps(update.as_json(), ensure_ascii=False).encode()
         try:
-            async with self._session.post(hook.url, data=body, headers=headers) as response:
+            # Telegram follows no redirect: anything but 2xx is a failure (WebhookActor.cpp).
+            async with self._session.post(hook.url, data=body, headers=headers, allow_redirects=False) as response:
                 if 200 <= response.status <= 299:
                     hook.gone_since = None
                     self.refusals.pop(bot.id, None)
@@ -147,7 +150,7 @@ class WebhookPusher:
             self._failed(bot, hook, "Read timeout expired")
         except aiohttp.ClientConnectorError:
             self._failed(bot, hook, "Connection refused")
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, ValueError):  # ValueError: a name that no name server could know
             self._failed(bot, hook, "Webhook connection closed")
         return 0.0
 
@@ -177,12 +180,17 @@ class WebhookPusher:
 async def _reply_values(response: aiohttp.ClientResponse) -> dict[str, Any]:
     if response.content_type == "multipart/form-data":  # the form aiogram answers in
         try:
-            return await read_parts(aiohttp.MultipartReader(response.headers, response.content), _REPLY_BYTES)
-        except (TooLarge, ValueError, AssertionError):  # no such form after all
+            reader = aiohttp.MultipartReader(response.headers, response.content)
+            return await read_parts(reader, response.content, _REPLY_BYTES)
+        except (TooLarge, ValueError, AssertionError, HttpProcessingError):  # no such form after all
             return {}
-    content = await response.content.read(_REPLY_BYTES)
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > _REPLY_BYTES:
+            return {}
     try:
-        values = json.loads(content)
+        values = decode(bytes(content))
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}

@@ -195,8 +195,7 @@ class BotApi:
             fault=fault.id if fault else None,
             unknown=unknown_parameters(method, parameters.given()),
         )
-        self._world.calls.append(call)
-        self._world.calls_made += 1
+        self._world.calls.add(call)
         self._world.feed.publish("call", call=shown_call(call))
         self._world.changed.notify()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from aiogram_neonpay.sandbox.errors import flood, refuse
 from aiogram_neonpay.sandbox.methods.context import Answer, Context
@@ -45,21 +46,24 @@ def set_webhook(context: Context) -> Answer:
         raise refuse("secret token is too long")
     if not _SECRET.match(secret):
         raise refuse("secret token contains unallowed characters")
-    if not url.startswith(("http://", "https://")) or len(url.split("/")) < 3 or not url.split("/")[2]:
+    if not _can_be_called(url):
         raise refuse("bad webhook: An HTTPS URL must be provided for webhook")
     now = world.clock.now()
     if world.rules.polling_brake and now < bot.next_webhook_setting:
         raise flood(1)
     bot.next_webhook_setting = now + _SECONDS_BETWEEN_SETTINGS
     _keep_allowed_updates(context)
-    if parameters.boolean("drop_pending_updates"):
-        bot.queue.clear()
+    dropping = parameters.boolean("drop_pending_updates")
     connections = parameters.integer("max_connections", WEBHOOK_CONNECTIONS, 1, WEBHOOK_CONNECTIONS_LIMIT)
-    same = bot.webhook is not None and (bot.webhook.url, bot.webhook.secret) == (url, secret)
+    hook = bot.webhook
+    if hook and (hook.url, hook.secret, hook.max_connections) == (url, secret, connections) and not dropping:
+        return Answer(True, "Webhook is already set")
+    if dropping:
+        bot.queue.clear()
     bot.webhook = Webhook(url, secret, connections)
     bot.poll.interrupt(BY_WEBHOOK)
     world.arrivals.notify()
-    return Answer(True, "Webhook is already set" if same else "Webhook was set")
+    return Answer(True, "Webhook was set")
 
 
 def delete_webhook(context: Context) -> Answer:
@@ -90,6 +94,14 @@ def get_webhook_info(context: Context) -> Json:
     if bot.queue.allowed is not None:
         info["allowed_updates"] = sorted(bot.queue.allowed)
     return info
+
+
+def _can_be_called(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond 65535, half of an IPv6 address
+        return False
 
 
 def _keep_allowed_updates(context: Context) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from aiogram_neonpay.sandbox.errors import SandboxError, refuse
-from aiogram_neonpay.sandbox.invoices import check_amounts, check_with_telegram, make_invoice, read_invoice
+from aiogram_neonpay.sandbox.invoices import check_amounts, check_with_telegram, make_invoice, read_inline_invoice
 from aiogram_neonpay.sandbox.keyboards import check_pay_buttons, parse_markup
 from aiogram_neonpay.sandbox.methods.context import Context
 from aiogram_neonpay.sandbox.methods.messages import text_fields
 from aiogram_neonpay.sandbox.methods.stars import invoice_json
 from aiogram_neonpay.sandbox.models import Chat, InlineQuery, Invoice, Json, Message, Person
 from aiogram_neonpay.sandbox.parameters import Parameters
-from aiogram_neonpay.sandbox.rules import INLINE_RESULTS, INLINE_RETENTION, Rules
+from aiogram_neonpay.sandbox.rules import CHOSEN_RETENTION, INLINE_RESULTS, INLINE_RETENTION, Rules
 from aiogram_neonpay.sandbox.world import World
 
 
@@ -57,8 +57,8 @@ def read_result(result: Any, bot_id: int, rules: Rules) -> tuple[Json, Invoice |
     markup = parse_markup(result.get("reply_markup"))
     fields: Json = {}
     invoice = None
-    if "prices" in content:
-        draft = read_invoice(Parameters(content))
+    if "payload" in content and not content.get("message_text"):
+        draft = read_inline_invoice(content)
         total = check_amounts(draft)
         check_with_telegram(draft, total, rules, as_link=False)
         invoice = make_invoice(draft, total, bot_id)
@@ -93,6 +93,6 @@ def send_result(world: World, person: Person, chat: Chat, query: InlineQuery, re
     chosen: Json = {"result_id": result_id, "from": person.as_user(), "query": query.text}
     if "reply_markup" in fields:
         chosen["inline_message_id"] = message.inline_message_id
-    world.update(bot, "chosen_inline_result", chosen, lane=f"inline:{person.id}")
+    world.update(bot, "chosen_inline_result", chosen, lane=f"chosen:{person.id}", lifetime=CHOSEN_RETENTION)
     world.announce(message)
     return message

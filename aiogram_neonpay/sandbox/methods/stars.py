@@ -28,9 +28,9 @@ def send_invoice(context: Context) -> Json:
 def create_invoice_link(context: Context) -> str:
     """Make a link that anybody may pay, any number of times."""
     draft = read_invoice(context.parameters)
-    total = check_amounts(draft)
     if context.parameters.text("business_connection_id"):
         raise refuse("BUSINESS_CONNECTION_INVALID")  # the sandbox has no business accounts
+    total = check_amounts(draft)
     check_with_telegram(draft, total, context.world.rules, as_link=True)
     slug = context.world.ids.slug()
     context.world.links[slug] = make_invoice(draft, total, context.bot.id, slug)

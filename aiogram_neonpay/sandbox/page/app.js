@@ -23,6 +23,7 @@ const state = {
   news: new Set(), seen: new Map(),
 };
 const EVERYTHING = ["people", "chats", "talk", "money", "faults"];
+const SHOWN = 300; // messages of a chat
 const waiting = new Set();
 let running = null;
 
@@ -89,7 +90,7 @@ async function loadTalk() {
   if (!state.open) return;
   const { chat_id: chatId, bot_id: botId } = state.open;
   const mine = state.me;
-  const talk = await get(`/users/${mine}/messages?chat_id=${chatId}&bot_id=${botId ?? ""}`);
+  const talk = await get(`/users/${mine}/messages?chat_id=${chatId}&bot_id=${botId ?? ""}&limit=${SHOWN}`);
   if (mine !== state.me || !sameChat(talk.chat, state.open)) return;
   state.talk = talk;
   state.open = talk.chat;
@@ -119,7 +120,7 @@ function drawTalk() {
       el("span", { class: talk.action ? "acting" : "" }, talk.action ? `${talk.action.replaceAll("_", " ")}\u2026` : talk.chat.subtitle)));
   const list = byId("log");
   if (talk.messages.length) {
-    drawMessages(list, talk.messages, { me: state.me, chat: talk.chat, actions });
+    drawMessages(list, talk.messages, { me: state.me, chat: talk.chat, actions, earlier: talk.earlier });
   } else {
     list.replaceChildren(el("div", { class: "empty" }, avatar(talk.chat.bot_id ?? 0, talk.chat.title, true),
       el("strong", {}, withStars(talk.chat.title)), talk.description && el("p", { class: "about" }, withStars(talk.description)), el("p", {}, bot ? "Press Start to talk to this bot." : "Nobody has written here yet.")));

@@ -10,6 +10,7 @@ const drawn = new Map(); // message id -> {key, node}
 export function drawMessages(list, all, context) {
   const wanted = [];
   const messages = withAlbums(all);
+  if (context.earlier) wanted.push(el("div", { class: "service" }, el("span", { class: "pill" }, `${context.earlier.toLocaleString("en")} earlier messages are not shown`)));
   messages.forEach((message, index) => {
     const before = messages[index - 1];
     const after = messages[index + 1];

@@ -1,0 +1,145 @@
+"""Limits of what is sold: so many in all, so many for each buyer, exact however many checkouts come at once.
+
+A checkout is approved only with a share kept for it, for a quarter of an hour or until its answer has failed. A payment
+takes that share; one that comes later takes a free one; if there is none, the stage says what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiogram import Bot
+
+from aiogram_neonpay.ledger.charges import Claim
+from aiogram_neonpay.ledger.stock import held, put_hold, take_hold
+from aiogram_neonpay.shop import Shop
+from aiogram_neonpay.stages import PaymentStage
+
+__all__ = ["Limits"]
+
+Body = dict[str, Any]
+
+
+class Limits:
+    """Keeps, takes and returns shares of what is limited in one shop."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+
+    # At a checkout
+
+    async def hold(self, bot: Bot, user_id: int, stage_id: str, stage: PaymentStage, invoice_id: str) -> str | None:
+        """Keep a share for a checkout.
+
+        :return: ``None``, or why there is none: ``owned``, ``limit_reached``, ``sold_out``.
+        """
+        who = _who(user_id, invoice_id)
+        if stage.per_user is not None and not await self._hold_own(bot, user_id, stage_id, stage.per_user, who):
+            return "owned" if stage.per_user == 1 else "limit_reached"
+        if stage.stock is not None and not await self._shop.stocks.hold(bot.id, stage_id, stage.stock, who):
+            await self._let_go_own(bot, user_id, stage_id, who)
+            return "sold_out"
+        return None
+
+    async def let_go(self, bot: Bot, user_id: int, stage_id: str, stage: PaymentStage, invoice_id: str) -> None:
+        """Give up what was kept for a checkout that was not approved after all."""
+        who = _who(user_id, invoice_id)
+        if stage.stock is not None:
+            await self._shop.stocks.let_go(bot.id, stage_id, who)
+        if stage.per_user is not None:
+            await self._let_go_own(bot, user_id, stage_id, who)
+
+    async def _hold_own(self, bot: Bot, user_id: int, stage_id: str, per_user: int, who: str) -> bool:
+        now, kept = self._shop.clock(), False
+
+        def hold(known: Body) -> Body | None:
+            nonlocal kept
+            holds = known.get("holds", {})
+            mine = holds.get(stage_id, {})
+            kept = len(known.get("bought", {}).get(stage_id, [])) + held(mine, now) < per_user
+            return {"holds": {**holds, stage_id: put_hold(mine, who, now)}} if kept else None
+
+        await self._shop.buyers.change(bot.id, user_id, hold)
+        return kept
+
+    async def _let_go_own(self, bot: Bot, user_id: int, stage_id: str, who: str) -> None:
+        now = self._shop.clock()
+
+        def let_go(known: Body) -> Body | None:
+            left, had = take_hold(known.get("holds", {}).get(stage_id, {}), who, now)
+            return {"holds": _with(known.get("holds", {}), stage_id, left)} if had else None
+
+        await self._shop.buyers.change(bot.id, user_id, let_go)
+
+    # At a payment
+
+    async def take(self, bot: Bot, claim: Claim, stage: PaymentStage | None) -> bool:
+        """Take a share for a charge; ``False`` when there is none and the stage wants such a charge refunded."""
+        if stage is None or not stage.is_limited or claim.body.get("took"):
+            return True
+        body = claim.body
+        stage_id, anyway = body["stage"], stage.oversold == "deliver"
+        who = _who(body["user"], body.get("invoice") or "")
+        if stage.per_user is not None and not await self._take_own(bot, claim, stage.per_user, who, anyway):
+            await self.let_go(bot, body["user"], stage_id, stage, body.get("invoice") or "")
+            return False
+        if stage.stock is not None:
+            taken = await self._shop.stocks.take(bot.id, stage_id, stage.stock, who, claim.key.name, anyway=anyway)
+            if not taken:
+                await self.give_back(bot, claim)
+                return False
+            claim.notes["took"] = body["took"] = True
+        return True
+
+    async def _take_own(self, bot: Bot, claim: Claim, per_user: int, who: str, anyway: bool) -> bool:
+        body, ref, now, taken = claim.body, claim.key.name, self._shop.clock(), False
+        stage_id = body["stage"]
+
+        def take(known: Body) -> Body | None:
+            nonlocal taken
+            bought = known.get("bought", {})
+            mine = bought.get(stage_id, [])
+            taken = ref in mine
+            if taken:
+                return None
+            left, had = take_hold(known.get("holds", {}).get(stage_id, {}), who, now)
+            taken = anyway or had or len(mine) + held(left, now) < per_user
+            if not taken:
+                return None
+            holds = _with(known.get("holds", {}), stage_id, left)
+            return {"bought": {**bought, stage_id: [*mine, ref]}, "holds": holds}
+
+        await self._shop.buyers.change(bot.id, body["user"], take)
+        return taken
+
+    async def noted(self, bot: Bot, claim: Claim) -> None:
+        """Let the stock forget a charge whose own record says by now what it took."""
+        if claim.body.get("took"):
+            await self._shop.stocks.forget(bot.id, claim.body["stage"], claim.key.name)
+
+    async def give_back(self, bot: Bot, claim: Claim) -> None:
+        """Return the shares of a charge that is refunded."""
+        body, ref = claim.body, claim.key.name
+        stage_id = body.get("stage")
+        if stage_id is None:
+            return
+        if body.get("took"):
+            await self._shop.stocks.give_back(bot.id, stage_id, ref)
+
+        def give_back(known: Body) -> Body | None:
+            mine = known.get("bought", {}).get(stage_id, [])
+            if ref not in mine:
+                return None
+            return {"bought": _with(known["bought"], stage_id, [other for other in mine if other != ref])}
+
+        await self._shop.buyers.change(bot.id, body["user"], give_back)
+
+
+def _who(user_id: int, invoice_id: str) -> str:
+    return f"{user_id}.{invoice_id}"
+
+
+def _with(known: Body, name: str, value: Any) -> Body:
+    """Return a dictionary with a value, or without it when it is empty."""
+    others = {other: item for other, item in known.items() if other != name}
+    return {**others, name: value} if value else others

@@ -1,0 +1,112 @@
+"""The public names of the package, all in one place."""
+
+from aiogram_neonpay.access import Access
+from aiogram_neonpay.adapters import AiogramAdapter
+from aiogram_neonpay.core import NeonPay, NeonPayCore
+from aiogram_neonpay.errors import (
+    BuyerUnreachableError,
+    ConfigurationError,
+    DeliveryError,
+    IdempotencyError,
+    InvoiceError,
+    InvoiceNotFoundError,
+    LedgerError,
+    NeonPayError,
+    NoAccessError,
+    PaymentError,
+    PaymentNotFoundError,
+    RefundError,
+    RejectPayment,
+    StageNotFoundError,
+    SubscriptionError,
+    ValidationError,
+)
+from aiogram_neonpay.events import (
+    CheckoutDeclined,
+    PaymentCompleted,
+    PaymentEvent,
+    PaymentRefunded,
+    PaymentStuck,
+    PaymentUnmatched,
+    SubscriptionCanceled,
+    SubscriptionEvent,
+    SubscriptionExpired,
+    SubscriptionFailed,
+    SubscriptionRenewed,
+    SubscriptionRestored,
+    SubscriptionStarted,
+)
+from aiogram_neonpay.factory import create_neonpay, neonpay_router
+from aiogram_neonpay.filters import HasAccess, PaidStage
+from aiogram_neonpay.findings import Finding, ReconcileReport
+from aiogram_neonpay.keyboards import donate_keyboard
+from aiogram_neonpay.models import (
+    Checkout,
+    InvoiceLink,
+    InvoiceStatus,
+    LegacyInvoice,
+    PaymentResult,
+    PaymentStatus,
+    Subscription,
+    SubscriptionState,
+)
+from aiogram_neonpay.reports import Report, ReportRow
+from aiogram_neonpay.routers import PaymentRouter
+from aiogram_neonpay.sqlite import SQLiteStorage
+from aiogram_neonpay.stages import PaymentStage
+
+__all__ = [
+    "Access",
+    "AiogramAdapter",
+    "BuyerUnreachableError",
+    "Checkout",
+    "CheckoutDeclined",
+    "ConfigurationError",
+    "DeliveryError",
+    "Finding",
+    "HasAccess",
+    "IdempotencyError",
+    "InvoiceError",
+    "InvoiceLink",
+    "InvoiceNotFoundError",
+    "InvoiceStatus",
+    "LedgerError",
+    "LegacyInvoice",
+    "NeonPay",
+    "NeonPayCore",
+    "NeonPayError",
+    "NoAccessError",
+    "PaidStage",
+    "PaymentCompleted",
+    "PaymentError",
+    "PaymentEvent",
+    "PaymentNotFoundError",
+    "PaymentRefunded",
+    "PaymentResult",
+    "PaymentRouter",
+    "PaymentStage",
+    "PaymentStatus",
+    "PaymentStuck",
+    "PaymentUnmatched",
+    "ReconcileReport",
+    "RefundError",
+    "RejectPayment",
+    "Report",
+    "ReportRow",
+    "SQLiteStorage",
+    "StageNotFoundError",
+    "Subscription",
+    "SubscriptionCanceled",
+    "SubscriptionError",
+    "SubscriptionEvent",
+    "SubscriptionExpired",
+    "SubscriptionFailed",
+    "SubscriptionRenewed",
+    "SubscriptionRestored",
+    "SubscriptionStarted",
+    "SubscriptionState",
+    "ValidationError",
+    "create_neonpay",
+    "donate_keyboard",
+    "neonpay_router",
+]

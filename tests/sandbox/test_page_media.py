@@ -241,3 +241,20 @@ async def test_of_a_long_chat_the_newest_messages_are_shown(browser: Browser) ->
         await visit.says("number 304")
         await expect(visit.page.get_by_role("log")).to_contain_text("5 earlier messages are not shown")
         await expect(visit.page.get_by_role("article")).to_have_count(300)
+
+
+async def test_on_a_touch_screen_the_menus_open_where_they_are_touched(browser: Browser) -> None:
+    async with visiting(browser, "phone", touch=True, router=make_gallery()) as visit:
+        page = visit.page
+        await said(visit, "/photo")
+        await page.get_by_role("textbox", name="Message").tap()
+        await page.get_by_role("button", name="Attach").tap()
+        await page.get_by_role("menuitem", name="My contact").tap()
+        await visit.says("A number: +1555")
+        picture, menu = page.get_by_role("link", name="Photo"), page.get_by_role("button", name="Message menu")
+        beside = (await menu.nth(1).bounding_box(), await picture.bounding_box())
+        assert beside[0] and beside[1] and beside[0]["x"] >= beside[1]["x"] + beside[1]["width"]
+        assert beside[0]["x"] + beside[0]["width"] <= WIDTHS["phone"][0]
+        await menu.nth(1).tap()
+        await page.get_by_role("menuitem", name="Reply").tap()
+        await expect(page.get_by_text("Reply to Neon Shop")).to_be_visible()

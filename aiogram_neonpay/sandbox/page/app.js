@@ -69,6 +69,7 @@ async function loadPeople() {
   state.nowAt = performance.now();
   const remembered = Number(sessionStorage.getItem("me"));
   if (!me()) state.me = (state.users.find((user) => user.id === remembered) ?? state.users[0])?.id ?? null;
+  state.news.delete(state.me);
   tick();
   keepFocus(() => drawPeople(state, become));
 }
@@ -154,7 +155,6 @@ function become(userId) {
   state.left = state.open?.type === "private" ? { chat_id: userId, bot_id: state.open.bot_id } : state.open;
   state.open = null;
   state.me = userId;
-  state.news.delete(userId);
   sessionStorage.setItem("me", String(userId));
   changeView();
   closePanels();

@@ -10,11 +10,11 @@ const drawn = new Map(); // message id -> {key, node}
 export function drawMessages(list, all, context) {
   const wanted = [];
   const messages = withAlbums(all);
-  if (context.earlier) wanted.push(el("div", { class: "service" }, el("span", { class: "pill" }, `${context.earlier.toLocaleString("en")} earlier messages are not shown`)));
+  if (context.earlier) wanted.push(pill(`${context.earlier.toLocaleString("en")} earlier messages are not shown`));
   messages.forEach((message, index) => {
     const before = messages[index - 1];
     const after = messages[index + 1];
-    if (!before || dayName(before.date) !== dayName(message.date)) wanted.push(dayLine(message.date));
+    if (!before || dayName(before.date) !== dayName(message.date)) wanted.push(pill(dayName(message.date)));
     const place = { first: !joined(before, message), last: !joined(message, after) };
     const key = JSON.stringify([context.me, context.chat.chat_id, context.chat.bot_id, message, place]);
     let entry = drawn.get(message.id);
@@ -47,11 +47,10 @@ function joinedAlbum(before, message) {
   return { ...before, files: [...before.files, ...message.files ?? []], text: spoken.text, entities: spoken.entities };
 }
 
-const days = new Map();
-function dayLine(date) {
-  const name = dayName(date);
-  if (!days.has(name)) days.set(name, el("div", { class: "service" }, el("span", { class: "pill" }, name)));
-  return days.get(name);
+const pills = new Map(); // kept, so that what is only drawn again is not read out again
+function pill(words) {
+  if (!pills.has(words)) pills.set(words, el("div", { class: "service" }, el("span", { class: "pill" }, words)));
+  return pills.get(words);
 }
 
 const isService = (message) => message.successful_payment || message.refunded_payment || message.service;

@@ -12,6 +12,7 @@ from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.forwarding import Content
 from aiogram_neonpay.sandbox.models import CallbackQuery, Chat, InlineQuery, Invoice, Json, Message, Person
 from aiogram_neonpay.sandbox.rules import CALLBACK_RETENTION, INLINE_RETENTION, OTHER_RETENTION, TEXT_CHARACTERS
+from aiogram_neonpay.sandbox.transcript import slug_of
 from aiogram_neonpay.sandbox.world import BotAccount, World
 
 #: Where people are when a button asks: latitude and longitude, in degrees.
@@ -167,8 +168,7 @@ def linked_invoice(world: World, link: str) -> Invoice:
 
     :raises SandboxError: when no bot of this sandbox has made it.
     """
-    slug = link.strip().rsplit("/", 1)[-1].lstrip("$")
-    invoice = world.links.get(slug)
+    invoice = world.links.get(slug_of(link))
     if invoice is None:
         raise SandboxError(f"no invoice has the link {link!r}")
     return invoice

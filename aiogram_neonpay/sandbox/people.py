@@ -20,9 +20,10 @@ _HOME = {"latitude": 40.4093, "longitude": 49.8671}
 Query = TypeVar("Query", CallbackQuery, InlineQuery)
 
 
-def write(world: World, person: Person, chat: Chat, text: str) -> Message:
+def write(world: World, person: Person, chat: Chat, text: str, reply_to: Message | None = None) -> Message:
     """Send a text as this person; every bot of the chat gets it (groups: privacy mode is off).
 
+    :param reply_to: the message of this chat that it answers.
     :raises SandboxError: for an empty or over-long text, or a chat the person is not in.
     """
     text = text.strip()
@@ -34,6 +35,9 @@ def write(world: World, person: Person, chat: Chat, text: str) -> Message:
     entities = found_entities(text)
     if entities:
         fields["entities"] = entities
+    if reply_to is not None:
+        replied = {name: value for name, value in reply_to.body.items() if name != "reply_to_message"}
+        fields = {"reply_to_message": replied, **fields}
     return post_as(world, person, chat, fields)
 
 

@@ -51,11 +51,24 @@ class SandboxUser(Sharing):
         return [chat_message(message, self.id) for message in self._chat(chat, bot).messages.values()]
 
     async def send(
-        self, text: str, *, chat: SandboxGroup | int | None = None, bot: str | int | None = None
+        self,
+        text: str,
+        *,
+        chat: SandboxGroup | int | None = None,
+        bot: str | int | None = None,
+        reply_to: ChatMessage | None = None,
     ) -> ChatMessage:
-        """Write a message; the bot's update is queued when this returns."""
+        """Write a message; the bot's update is queued when this returns.
+
+        :param reply_to: the message of this chat that it answers.
+        :raises SandboxError: for an empty or over-long text, or a message that is not in this chat.
+        """
         self._acted = self._world.last_order
-        return chat_message(people.write(self._world, self._person, self._chat(chat, bot), text))
+        place = self._chat(chat, bot)
+        replied = None if reply_to is None else place.messages.get(reply_to.id)
+        if reply_to is not None and replied is None:
+            raise SandboxError(f"there is no message {reply_to.id} in the chat to reply to")
+        return chat_message(people.write(self._world, self._person, place, text, replied))
 
     async def tap(
         self,

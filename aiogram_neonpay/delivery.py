@@ -61,6 +61,9 @@ E = TypeVar("E", bound=PaymentEvent)
 
 Propagate = Literal["unhandled", "always"]
 
+ENDS_OF_PROCESS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""After these there is no time to write anything down. Whatever else is raised is a failed attempt, though it may be no
+``Exception``, such as a panic in another language."""
 CRASHES = 3
 """By how many a charge whose process died in every attempt outlives its schedule: an attempt may have died early."""
 
@@ -110,7 +113,11 @@ class Delivery:
         if claim is None:
             logger.info("charge of user %s is settled or in other hands: the repeated update is dropped", user.id)
             return None
-        return await self.deliver(claim, handler, update, message, data)
+        try:
+            return await self.deliver(claim, handler, update, message, data)
+        finally:
+            # Whatever went wrong, the charge must not stay in hands that do nothing with it: its lease runs out.
+            self._shop.charges.leases.let_go(claim)
 
     async def deliver(self, claim: Claim, handler: Next, update: Update, message: Message, data: dict[str, Any]) -> Any:
         """Let the bot hear a payment that this worker holds, and settle it."""
@@ -143,7 +150,9 @@ class Delivery:
                 event = _event(kind, bot, claim, stage, message, subscription=subscription)
             attempt = self._attempt(event, body.get("done", ()), genuine=doubt is None)
             response = await self._way.carry(handler, update, attempt, data)
-        except (asyncio.CancelledError, Exception) as error:
+        except ENDS_OF_PROCESS:
+            raise
+        except BaseException as error:
             # What ran before the one that raised need not run again. If nothing of ours raised, something round it
             # did, such as a commit, and may have undone all of it.
             await self._failed(bot, claim, error, attempt if attempt is not None and attempt.error is error else None)
@@ -168,7 +177,12 @@ class Delivery:
         if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, refunded, buyer.id))
         claim = await self._shop.charges.claim_refund(bot.id, facts_of(message, refunded, buyer, token))
-        return None if claim is None else await self.announce(claim, handler, update, message, data)
+        if claim is None:
+            return None
+        try:
+            return await self.announce(claim, handler, update, message, data)
+        finally:
+            self._shop.charges.leases.let_go(claim)
 
     async def announce(
         self, claim: Claim, handler: Next, update: Update, message: Message, data: dict[str, Any]
@@ -186,7 +200,9 @@ class Delivery:
             attempt = self._attempt(event, claim.body.get("told", ()), genuine=True)
             response = await self._way.carry(handler, update, attempt, data)
             error = attempt.error or attempt.listener_error
-        except (asyncio.CancelledError, Exception) as raised:
+        except ENDS_OF_PROCESS:
+            raise
+        except BaseException as raised:
             error = raised
         if error is None and attempt is not None and (attempt.stopped or not attempt.reached):
             error = DeliveryError(reference, "the news of its refund was stopped before its handlers")

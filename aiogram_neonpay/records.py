@@ -17,7 +17,9 @@ from aiogram.types import (
     User,
 )
 
+from aiogram_neonpay.ledger.base import CHARGE, RecordKey
 from aiogram_neonpay.ledger.charges import DELIVERED, STUCK, UNMATCHED, is_refunded, reference_of
+from aiogram_neonpay.ledger.leases import in_log as named
 from aiogram_neonpay.models import CURRENCY, PaymentResult, PaymentStatus, Subscription, SubscriptionState
 from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.stages import PaymentStage
@@ -59,7 +61,7 @@ def user_of(record: dict[str, Any]) -> User:
 
 def in_log(bot: Bot, reference: str, record: dict[str, Any]) -> str:
     """Name a charge for the person who reads the log."""
-    return f"bot {bot.id}: payment {reference} of {record['amount']} Stars by user {record['user']}"
+    return named(RecordKey(bot.id, CHARGE, reference), record)
 
 
 def facts_of(

@@ -207,6 +207,22 @@ class HeldUpEngine(Engine):
         return await super().write(change)
 
 
+class HangingEngine(Engine):
+    """Never answers a write of some records, as when their part of the storage is away.
+
+    :ivar hanging: these.
+    """
+
+    def __init__(self, engine: LedgerEngine) -> None:
+        super().__init__(engine)
+        self.hanging: set[RecordKey] = set()
+
+    async def write(self, change: Write) -> Row | None:
+        if change.key in self.hanging:
+            await asyncio.Event().wait()
+        return await super().write(change)
+
+
 class DyingEngine(Engine):
     """Raises at the write with a number, counted from 1.
 

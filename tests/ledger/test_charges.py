@@ -17,6 +17,7 @@ from tests.ledger.engines import (
     PAID_AT,
     DyingEngine,
     Engine,
+    HangingEngine,
     HeldUpEngine,
     Ledger,
     RepeatingEngine,
@@ -260,7 +261,7 @@ async def test_all_claims_of_a_worker_are_renewed(ledger: Ledger) -> None:
 
 
 async def test_settling_in_the_middle_of_renewals_leaves_nothing_held(ledger: Ledger) -> None:
-    worker = ledger.charges(lease=0.003)
+    worker = ledger.charges(lease=0.03)
     for number in range(15):
         held = await claim(ledger, worker, charge=f"stx{number}")
         version = held.body["v"]
@@ -297,7 +298,7 @@ async def test_a_charge_that_is_settled_while_another_is_renewed_is_not_renewed_
 @pytest.mark.parametrize("how", ["settle", "give_back"])
 async def test_what_ends_a_claim_waits_for_its_renewal(ledger: Ledger, how: str) -> None:
     engine = HeldUpEngine(ledger.connect())
-    worker = ledger.charges(engine, lease=0.05)
+    worker = ledger.charges(engine, lease=0.6)
     held = await claim(ledger, worker)
     await _renewal_is_held_up(engine)
     ending = asyncio.ensure_future(getattr(worker, how)(held, note="the end"))
@@ -319,6 +320,29 @@ async def _renewal_is_held_up(engine: HeldUpEngine) -> None:
         return engine.held is not None
 
     await eventually(held_up)
+
+
+async def test_a_renewal_that_hangs_keeps_no_other_claim_from_its_own(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = HangingEngine(ledger.connect())
+    worker = ledger.charges(engine, lease=0.09)
+    hanging, well = [await claim(ledger, worker, charge=f"stx{number}") for number in range(2)]
+    engine.hanging = {hanging.key}
+
+    async def renewed_past_its_lease() -> bool:
+        return bool(well.body["v"] >= 5)
+
+    await eventually(renewed_past_its_lease)
+    assert hanging.body["v"] == 1
+    engine.hanging = set()
+
+    async def renewed_at_last() -> bool:
+        return bool(hanging.body["v"] > 1)
+
+    await eventually(renewed_at_last)
+    assert await worker.settle(hanging, state=DELIVERED)
+    assert f"payment {hanging.key.name} of 25 Stars by user {BUYER}: its lease could not be renewed" in caplog.text
 
 
 async def test_a_renewal_finds_out_that_the_charge_was_taken_over(ledger: Ledger) -> None:

@@ -21,6 +21,7 @@ from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 from aiogram_neonpay.ledger.readings import Readings
 from aiogram_neonpay.ledger.stock import Stocks
+from aiogram_neonpay.ledger.timed import in_time
 from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
 from aiogram_neonpay.records import payment_of
@@ -234,7 +235,7 @@ class Shop:
                 self.require_installed()
                 assert self.dispatcher is not None
                 storage = self.dispatcher.storage
-            self._engine = open_engine(storage, self._own_clock)
+            self._engine = in_time(open_engine(storage, self._own_clock))
         return self._engine
 
     @property

@@ -16,7 +16,7 @@ from aiogram.fsm.storage.base import BaseStorage, StorageKey
 from aiogram.fsm.storage.memory import MemoryStorage
 
 from aiogram_neonpay.errors import ConfigurationError, LedgerError
-from aiogram_neonpay.ledger.base import RecordKey, Row, Tally, Write, storage_key
+from aiogram_neonpay.ledger.base import PATIENCE, RecordKey, Row, Tally, Write, storage_key
 
 __all__ = ["CHUNK", "FSMEngine", "changed", "chunk_key", "index_key"]
 
@@ -31,6 +31,8 @@ _locks_of: WeakKeyDictionary[BaseStorage, _Locks] = WeakKeyDictionary()
 
 class FSMEngine:
     """The generic engine. See :class:`~aiogram_neonpay.ledger.base.LedgerEngine`."""
+
+    patience: float | None = PATIENCE
 
     def __init__(self, storage: BaseStorage, clock: Callable[[], float] = time.time) -> None:
         self._storage = storage

@@ -112,7 +112,7 @@ class Leases:
         except Exception as error:
             logger.warning(
                 "%s: its lease could not be renewed (%s: %s); when it ends, another worker takes over",
-                *(claim.in_log, type(error).__name__, error or "no answer in time"),
+                *(claim.in_log, type(error).__name__, str(error) or "no answer in time"),
             )
 
     async def _renew_one(self, claim: Claim) -> None:

@@ -143,6 +143,7 @@ class Engine:
     def __init__(self, engine: LedgerEngine) -> None:
         self._engine = engine
         self.durable = engine.durable
+        self.patience = engine.patience
 
     async def probe(self) -> None:
         await self._engine.probe()

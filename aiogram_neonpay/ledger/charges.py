@@ -173,8 +173,7 @@ class Charges:
         return await self._take(key, await self._engine.peek(key), new_nonce(), None, hurry=hurry)
 
     async def _create(self, key: RecordKey, body: dict[str, Any], due_in: float) -> Row | None:
-        tally = _tally(body, day_of(body["at"]), _sale(body))
-        write = Write(key, body, 0, due_in=due_in, owner=body["user"], recorded_at=float(body["at"]), tally=tally)
+        write = _listed(Write(key, body, 0, due_in=due_in))
         row = await self._engine.write(write)
         while row is not None and not row.body:  # it vanished between two looks
             row = await self._engine.write(write)
@@ -256,18 +255,25 @@ class Charges:
 
     async def _write_held(self, claim: Claim, changes: dict[str, Any], *, due_in: float) -> bool:
         """Write while the claim is ours, on top of what others noted in the record meanwhile."""
+        is_gone = False
         while not claim.lost:
             known = claim.body
             body = {**known, **claim.notes, **changes, "v": known["v"] + 1, "n": new_nonce()}
             if is_refunded(known) and not is_refunded(body):
                 body["refund"] = known["refund"]  # what Telegram did counts, not what was asked for
-            row = await self._engine.write(self._moved(claim.key, known, body, due_in, claim.step))
+            write = self._moved(claim.key, known, body, due_in, claim.step)
+            row = await self._engine.write(_listed(write._replace(expected=0)) if is_gone else write)
             if row is None:
                 claim.body = body
                 return True
+            is_gone = not row.body
+            if is_gone:
+                # Such as in a failover, with what was written last. We know what was in it, and hold it still.
+                logger.error("%s: the storage has lost its record; it is written again", claim.in_log)
+                continue
             claim.lost = row.body.get("holder") != claim.id
             claim.body = row.body
-        logger.warning("charge %s: it went out of our hands meanwhile; another outcome counts", claim.key.name)
+        logger.warning("%s: it went out of our hands meanwhile; another outcome counts", claim.in_log)
         return False
 
     def _moved(self, key: RecordKey, known: dict[str, Any], body: dict[str, Any], due_in: float, step: str) -> Write:
@@ -361,6 +367,13 @@ class Charges:
         """Wait for those who hold charges of this worker, then stop renewing."""
         await self.leases.drain(seconds)
         self.leases.close()
+
+
+def _listed(write: Write) -> Write:
+    """Return the write of a record that is new to the storage: with its buyer's history and the counters."""
+    body = write.body
+    tally = _tally(body, day_of(body["at"]), _sale(body))
+    return write._replace(owner=body["user"], recorded_at=float(body["at"]), tally=tally)
 
 
 def _tally(body: dict[str, Any], day: str, counts: dict[str, int]) -> Tally | None:

@@ -12,7 +12,7 @@ from aiogram.types import StarTransaction, TransactionPartnerUser
 
 from aiogram_neonpay.findings import SHOWN, Finding, Kind, ReconcileReport
 from aiogram_neonpay.ledger.charges import is_refunded, reference_of
-from aiogram_neonpay.payload import InvoiceToken
+from aiogram_neonpay.payload import InvoiceToken, looks_ours
 from aiogram_neonpay.records import facts_of_row, in_log
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.transactions import PAGE, key_of, moment_of, pages_since, rows_at
@@ -45,6 +45,7 @@ class Reading:
         self._now = shop.clock()
         self._is_regular = since is None
         self._scope = state["baseline"] if since is None else since
+        self._adopts_since = state.get("adopts_since", self._scope) if since is None else since
         self._start = max(state["baseline"], state["watermark"] - OVERLAP) if since is None else since
         # The row at which the balance was last asked for is looked for as well.
         self._start = min(self._start, state.get("anchor_at", self._start))
@@ -106,7 +107,8 @@ class Reading:
             return None
         is_ours, token = self._shop.read_payload(self._bot, partner.invoice_payload, row.amount)
         issued = 0 if token is None else token.issued_at
-        return (token,) if is_ours and max(moment_of(row), issued) >= self._scope else None
+        scope = self._scope if looks_ours(partner.invoice_payload) else max(self._scope, self._adopts_since)
+        return (token,) if is_ours and max(moment_of(row), issued) >= scope else None
 
     async def _judge_one(
         self,

@@ -51,7 +51,7 @@ class Reconciler:
         """Set the baseline of every bot that has none: what was paid before the first start is none of ours."""
         for bot in self._shop.bots:
             try:
-                await self._shop.readings.open(bot.id, self._shop.clock())
+                await self._state(bot)
             except Exception as error:
                 # The timer does it as soon as the storage answers; a bot may start before its storage.
                 logger.error("the storage does not answer (%s: %s)", type(error).__name__, error)
@@ -86,7 +86,7 @@ class Reconciler:
         if self._every is None:
             return
         for bot in self._shop.bots:
-            state = await self._shop.readings.open(bot.id, self._shop.clock())
+            state = await self._state(bot)
             if self._shop.clock() - state.get("read_at", state["baseline"]) >= self._every:
                 await self._run_one(bot, self._every)
 
@@ -116,13 +116,17 @@ class Reconciler:
             mine = not is_read and not was_read
             return {"reading_until": now + READING} if mine else None
 
-        await self._shop.readings.open(bot.id, now)
+        await self._state(bot)
         await self._shop.readings.change(bot.id, take)
         return mine
 
+    async def _state(self, bot: Bot, *, keep: bool = True) -> dict[str, Any]:
+        shop = self._shop
+        return await shop.readings.open(bot.id, shop.clock(), adopts=shop.legacy is not None, keep=keep)
+
     async def run(self, bot: Bot, since: float | None, *, dry_run: bool) -> ReconcileReport:
         """Read and repair once."""
-        state = await self._shop.readings.open(bot.id, self._shop.clock(), keep=not dry_run)
+        state = await self._state(bot, keep=not dry_run)
         reading = Reading(self._shop, bot, state, since, dry_run)
         report = await reading.run()
         if not dry_run:

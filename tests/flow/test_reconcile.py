@@ -645,6 +645,62 @@ async def test_invoices_of_before_are_adopted_by_legacy(bot: RecordingBot, teleg
     assert [call.ok for call in bot.sent(AnswerPreCheckoutQuery)] == [True]
 
 
+def adopt(payload: str, amount: int) -> LegacyInvoice | None:
+    return LegacyInvoice("premium") if payload.startswith("old:") else None
+
+
+async def test_adopting_begins_with_the_first_start_that_adopts(bot: RecordingBot, telegram: Telegram) -> None:
+    storage, clock = MemoryStorage(), telegram.clock
+    heard: list[Any] = []
+
+    async def start(**options: Any) -> NeonPay:
+        pay = neonpay_router(STAGES, bot=bot, clock=clock, reconcile_every=None, **options)
+        dp = Dispatcher(storage=storage)
+        dp.include_router(pay)
+
+        @pay.completed
+        async def grant(event: PaymentCompleted) -> None:
+            heard.append(event.transaction_id)
+
+        await dp.emit_startup(bot=bot, dispatcher=dp)
+        await dp.emit_shutdown(bot=bot, dispatcher=dp)
+        return pay
+
+    before = await start()
+    telegram.put("stxByTheBot", "old:1")
+    clock.now += HOUR
+    assert (await before.reconcile()).foreign == 1
+
+    after = await start(legacy=adopt)
+    telegram.put("stxLost", "old:2")
+    clock.now += HOUR
+    assert (await after.reconcile()).recovered_count == 1
+    again = await start(legacy=adopt)
+    telegram.put("stxLostLater", "old:3")
+    clock.now += HOUR
+    assert (await again.reconcile()).recovered_count == 1
+    await run_all(again)
+    assert heard == ["stxLost", "stxLostLater"]
+
+    await again.reconcile(since=0)
+    await run_all(again)
+    assert heard[2:] == ["stxByTheBot"], "when asked for, the past is delivered"
+
+
+async def test_a_dry_run_does_not_begin_to_adopt(bot: RecordingBot, telegram: Telegram) -> None:
+    storage, clock = MemoryStorage(), telegram.clock
+    for legacy in (None, adopt):
+        pay = neonpay_router(STAGES, bot=bot, clock=clock, reconcile_every=None, legacy=legacy)
+        Dispatcher(storage=storage).include_router(pay)
+        await pay.reconcile(dry_run=legacy is not None)
+        clock.now += HOUR
+
+    state = await pay._shop.readings.open(bot.id, clock.now)
+    assert "adopts_since" not in state
+    assert (await pay.reconcile()).recovered_count == 0
+    assert "adopts_since" in await pay._shop.readings.open(bot.id, clock.now)
+
+
 async def test_two_bots_have_ledgers_of_their_own(bot: RecordingBot, clock: Clock) -> None:
     other = RecordingBot("43:OTHER-TOKEN")
     first, second = Telegram(bot, clock), Telegram(other, clock)

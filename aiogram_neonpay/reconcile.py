@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from datetime import datetime, timezone
 from math import inf
 from typing import Any
 
@@ -128,10 +129,25 @@ class Reconciler:
         """Read and repair once."""
         state = await self._state(bot, keep=not dry_run)
         reading = Reading(self._shop, bot, state, since, dry_run)
-        report = await reading.run()
+        try:
+            report = await reading.run()
+        except Exception as error:
+            if reading.cut_at is not None:
+                moment = datetime.fromtimestamp(reading.cut_at, timezone.utc)
+                logger.warning(
+                    "bot %s: the reading of Telegram's ledger was cut off (%s); what is older than %s is recorded, "
+                    "and the next reading goes on from there",
+                    *(bot.id, type(error).__name__, f"{moment:%Y-%m-%d %H:%M} UTC"),
+                )
+                await self._keep(bot, reading)
+            raise
         if not dry_run:
-            await self._shop.readings.change(bot.id, reading.progress)
-            if self._worker.is_running:
-                for name in reading.due:
-                    self._worker.wake(bot, name)
+            await self._keep(bot, reading)
         return report
+
+    async def _keep(self, bot: Bot, reading: Reading) -> None:
+        """Remember how far a reading came, and have delivered what it found."""
+        await self._shop.readings.change(bot.id, reading.progress)
+        if self._worker.is_running:
+            for name in reading.due:
+                self._worker.wake(bot, name)

@@ -17,8 +17,9 @@ class Readings:
 
     ``baseline``: Unix seconds of the first start; what was paid before it is none of ours. ``adopts_since``: of the
     first start with ``legacy=``; adopted invoices that were paid before it were the bot's to deliver. ``watermark``:
-    the date up to which every row is recorded. ``hint``: the offset at which the last reading began. ``balance`` and ``anchor``:
-    what the bot owned when the row ``anchor`` was the last. ``reading_until``: until when a worker is at it.
+    the date up to which every row is recorded. ``resume_at``: the same, when the last reading was cut off there.
+    ``hint``: the offset at which the last reading began. ``balance`` and ``anchor``: what the bot owned when the row
+    ``anchor`` was the last. ``reading_until``: until when a worker is at it.
     """
 
     def __init__(self, engine: LedgerEngine) -> None:

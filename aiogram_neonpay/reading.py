@@ -161,6 +161,8 @@ class Reading:
                 self._wait_for(float(held["at"]))
             return
         facts = facts_of_row(row, partner, token)
+        if not is_refund and name in self._buffer:
+            return
         if not is_refund:
             self._recovered.add(finding)
             self._buffer[name] = facts

@@ -476,6 +476,36 @@ async def test_rows_dropped_while_they_are_read_hide_none(
     assert len(delivered) == 500
 
 
+@needs_balance
+@pytest.mark.parametrize("page", [1, 2, 5], ids=["between pages", "later", "while the balance is asked for"])
+async def test_rows_that_move_while_they_are_read_are_counted_once(
+    pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted], page: int
+) -> None:
+    payload = await invoice(telegram.bot, pay)
+    await pay.reconcile()
+    telegram.put("stxBefore", payload)
+    telegram.clock.now += HOUR
+    await pay.reconcile()
+    for number in range(480):
+        telegram.put(f"stx{number}", payload)
+        telegram.clock.now += MINUTE if number % 7 else 0
+    telegram.clock.now += HOUR
+    pages = itertools.count()
+
+    def move(method: GetStarTransactions) -> None:
+        if method.limit == 100 and next(pages) == page:
+            telegram.put("stxLate", "somebody else's", amount=1000, ago=DAY)
+            telegram.extra = -1000
+
+    telegram.at_page = move
+    report = await pay.reconcile()
+    await run_all(pay)
+
+    assert (report.recovered_count, report.recovered_stars) == (480, 480 * 25)
+    assert report.drift == 0
+    assert len(delivered) == 481
+
+
 async def test_a_row_that_appears_late_is_found(
     pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted]
 ) -> None:

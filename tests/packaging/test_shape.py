@@ -40,6 +40,7 @@ LAYERS = {
         "invoices",
         "limits",
         "outages",
+        "outcomes",
         "reading",
         "reconcile",
         "refunds",

@@ -17,16 +17,15 @@ from aiogram.types import Message, RefundedPayment, SuccessfulPayment, Update
 
 from aiogram_neonpay.attempts import Attempt
 from aiogram_neonpay.entitlements import AGAIN, Entitlements
-from aiogram_neonpay.errors import DeliveryError, RejectPayment
+from aiogram_neonpay.errors import DeliveryError
 from aiogram_neonpay.events import (
     PaymentCompleted,
     PaymentEvent,
     PaymentRefunded,
-    PaymentUnmatched,
     SubscriptionRenewed,
     SubscriptionStarted,
 )
-from aiogram_neonpay.failures import is_cancelled, is_refused_by, name_of
+from aiogram_neonpay.failures import is_cancelled, rejection_of
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.hooks import Next
 from aiogram_neonpay.ledger.charges import (
@@ -39,7 +38,7 @@ from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
 from aiogram_neonpay.outcomes import Outcomes
-from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, in_log, payment_of
+from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, payment_of
 from aiogram_neonpay.refunds import delivering
 from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.shop import Shop
@@ -136,15 +135,16 @@ class Delivery:
             if doubt is None and not renews and not await self._limits.take(bot, claim, stage):
                 await self._outcomes.refund_instead(bot, claim, "it was sold out")
                 return None
-            event: PaymentEvent
             if doubt is not None:
-                event = _event(PaymentUnmatched, bot, claim, stage, message, reason=doubt)
-            elif (subscription := await self._entitlements.give(bot, claim, stage)) is None:
+                await self._outcomes.set_aside(bot, claim, stage, doubt)
+                return None
+            event: PaymentEvent
+            if (subscription := await self._entitlements.give(bot, claim, stage)) is None:
                 event = _event(PaymentCompleted, bot, claim, stage, message)
             else:
                 kind = SubscriptionRenewed if body["recurring"] == AGAIN else SubscriptionStarted
                 event = _event(kind, bot, claim, stage, message, subscription=subscription)
-            attempt = self._attempt(event, body.get("done", ()), genuine=doubt is None)
+            attempt = self._attempt(event, body.get("done", ()))
             response = await self._way.carry(handler, update, attempt, data)
         except ENDS_OF_PROCESS:
             raise
@@ -187,7 +187,7 @@ class Delivery:
     ) -> Any:
         """Let the bot hear of a refund that this worker has claimed, and settle the news."""
         bot: Bot = data["bot"]
-        charges, reference = self._shop.charges, claim.key.name
+        reference = claim.key.name
         attempt: Attempt | None = None
         response: Any = None
         error: BaseException | None = None
@@ -195,33 +195,20 @@ class Delivery:
             await self._entitlements.take_back(bot, claim)
             await self._limits.give_back(bot, claim)
             event = _event(PaymentRefunded, bot, claim, await self._shop.stage_of(claim.body), message)
-            attempt = self._attempt(event, claim.body.get("told", ()), genuine=True)
+            attempt = self._attempt(event, claim.body.get("told", ()))
             response = await self._way.carry(handler, update, attempt, data)
             error = attempt.error or attempt.listener_error
         except ENDS_OF_PROCESS:
             raise
         except BaseException as raised:
             error = raised
-        if error is None and attempt is not None and (attempt.stopped or not attempt.reached):
+        if error is None and attempt is not None and (attempt.stopped or attempt.is_listening or not attempt.reached):
             error = DeliveryError(reference, "the news of its refund was stopped before its handlers")
         if error is None:
-            await charges.settle(claim, refund=ANNOUNCED)
+            await self._outcomes.settle(bot, claim, refund=ANNOUNCED)
             return response
         told = sorted({*claim.body.get("told", ()), *(attempt.succeeded if attempt is not None else ())})
-        delay = self._retries.pause(claim.body.get("tells", 1))
-        if is_refused_by(claim.body["user"], error):
-            delay = None
-        if isinstance(error, asyncio.CancelledError) and is_cancelled():
-            await charges.give_back(claim, tells=claim.body.get("tells", 1) - 1, told=told)
-        elif delay is not None:
-            await charges.give_back(claim, delay=delay, told=told, error=name_of(error))
-            self._worker.wake(bot, reference, delay)
-        else:
-            await charges.settle(claim, refund=ANNOUNCED, trouble="refund_unheard", error=name_of(error))
-            logger.error(
-                "%s is stuck: its refund is done, but no handler took the news", in_log(bot, reference, claim.body)
-            )
-            self._outcomes.tell_stuck(bot, claim, "refund_unheard")
+        await self._outcomes.unheard(bot, claim, error, told)
         raise error
 
     async def carry_own(self, attempt: Attempt, handler: Next, update: Update, data: dict[str, Any]) -> Any:
@@ -231,15 +218,13 @@ class Delivery:
             raise attempt.error
         return response
 
-    def _attempt(self, event: PaymentEvent, done: Iterable[str], *, genuine: bool) -> Attempt:
+    def _attempt(self, event: PaymentEvent, done: Iterable[str]) -> Attempt:
         assert self._shop.dispatcher is not None
         return Attempt(
             self._shop.dispatcher,
             event,
             done=frozenset(done),
-            plain=genuine,
             before_plain=self._before_plain,
-            listened=not genuine,
         )
 
     async def _note_invoice(self, bot: Bot, claim: Claim) -> bool:
@@ -256,21 +241,20 @@ class Delivery:
     async def _conclude(self, bot: Bot, claim: Claim, attempt: Attempt, response: Any) -> Any:
         """Settle a charge by what was seen on the way, not by what the chain of handlers returned."""
         reference = claim.key.name
-        if attempt.plain and attempt.is_delivered:
+        if attempt.is_delivered:
             await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
             if self._thanks is not None and isinstance(attempt.event, PaymentEvent):
                 self._feed.spawn(attempt.event.answer(self._thanks), f"the thank-you of payment {reference}")
             return response
         error: Exception | None = attempt.error or attempt.listener_error
-        if isinstance(error, RejectPayment) and not attempt.is_handled:
-            await self._outcomes.refund_instead(bot, claim, error.reason)
-            return response
-        if error is None and not attempt.plain:
-            assert isinstance(attempt.event, PaymentUnmatched)
-            await self._outcomes.set_aside(bot, claim, attempt, attempt.event.reason)
+        rejection = None if error is None else rejection_of(error)
+        if rejection is not None and not attempt.is_handled:
+            await self._outcomes.refund_instead(bot, claim, rejection.reason)
             return response
         if error is None and not attempt.reached:
             error = DeliveryError(reference, "a middleware or filter of the root router stopped it before any handler")
+        if error is None and attempt.is_listening:
+            error = DeliveryError(reference, "a middleware stopped it before all its listeners had heard it")
         if error is None and (attempt.stopped or not attempt.unhandled):
             error = DeliveryError(reference, "a middleware stopped it before its handler")
         if error is not None:
@@ -279,7 +263,7 @@ class Delivery:
         if claim.body.get("gave"):  # the access is what was bought
             await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
         else:
-            await self._outcomes.set_aside(bot, claim, attempt, "no_handler")
+            await self._outcomes.set_aside(bot, claim, attempt.event.stage, "no_handler")
         return response
 
 

@@ -14,7 +14,7 @@ from aiogram.fsm.middleware import FSMContextMiddleware
 from aiogram.types import Message, TelegramObject, Update
 
 from aiogram_neonpay.attempts import ATTEMPT, Attempt
-from aiogram_neonpay.errors import RejectPayment
+from aiogram_neonpay.failures import rejection_of
 from aiogram_neonpay.hooks import MessageHooks, Next, keeping_outcome
 from aiogram_neonpay.models import PaymentResult
 
@@ -66,8 +66,8 @@ class Way:
                 return await dispatcher.fsm(straight, update, data)
             with self._hooks_on(dispatcher, name):
                 return await handler(update, data)
-        except RejectPayment:
-            if attempt.error is None:
+        except Exception as error:
+            if attempt.error is None or rejection_of(error) is None:
                 raise
             return None
         finally:

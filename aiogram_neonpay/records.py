@@ -18,7 +18,7 @@ from aiogram.types import (
 )
 
 from aiogram_neonpay.ledger.base import CHARGE, RecordKey
-from aiogram_neonpay.ledger.charges import DELIVERED, STUCK, UNMATCHED, is_refunded, reference_of
+from aiogram_neonpay.ledger.charges import DELIVERED, STUCK, UNMATCHED, is_refunded, reason_of, reference_of
 from aiogram_neonpay.ledger.leases import in_log as named
 from aiogram_neonpay.models import CURRENCY, PaymentResult, PaymentStatus, Subscription, SubscriptionState
 from aiogram_neonpay.payload import InvoiceToken
@@ -191,6 +191,7 @@ def payment_of(
     if own := record.get("metadata"):
         metadata.update(deepcopy(own))
     recurring = record.get("recurring")
+    reason = reason_of(record)
     payment = object.__new__(kind)
     # Every payment is made here, and the __init__ of a frozen dataclass sets twenty fields one slow call at a time.
     # A test compares this with what __init__ makes.
@@ -212,11 +213,13 @@ def payment_of(
         attempt=record["attempts"] or 1,
         delivered=record["state"] == DELIVERED,
         recovered=record.get("recovered", False),
+        reason=reason,
+        error=None if reason is None else record.get("error"),
         is_recurring=recurring is not None,
         is_first_recurring=recurring == "first",
         subscription_expires_at=_moment(record.get("paid_until")),
-        **fields,
     )
+    vars(payment).update(fields)
     return payment
 
 

@@ -32,7 +32,7 @@ from aiogram_neonpay.ledger.base import (
 )
 from aiogram_neonpay.ledger.leases import Claim, Leases
 
-__all__ = ["LEASE", "Charges", "Claim", "is_reference", "is_refunded", "next_step", "reference_of"]
+__all__ = ["LEASE", "Charges", "Claim", "is_reference", "is_refunded", "next_step", "reason_of", "reference_of"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
@@ -88,11 +88,13 @@ def _day(number: int) -> str:
     return datetime.fromtimestamp(number * 86400, timezone.utc).strftime("%Y-%m-%d")
 
 
-def _waits(body: dict[str, Any]) -> bool:
-    """Whether a charge is a person's business."""
-    if body.get("refund") in (REFUNDED, ANNOUNCED):
-        return bool(body.get("trouble"))
-    return body["state"] in (UNMATCHED, STUCK) or bool(body.get("trouble"))
+def reason_of(body: dict[str, Any]) -> str | None:
+    """Return why a charge is a person's business; ``None`` if it is not."""
+    trouble: str | None = body.get("trouble")
+    if trouble or body["state"] not in (UNMATCHED, STUCK) or is_refunded(body):
+        return trouble or None
+    reason: str | None = body.get("reason")
+    return reason or str(body["state"])
 
 
 def _digest(charge: str) -> str:
@@ -199,7 +201,7 @@ class Charges:
             tries = {COUNTERS[step]: known.get(COUNTERS[step], 0) + 1}
             body = {**known, **tries, "holder": nonce, "free": False, "v": known["v"] + 1, "n": nonce}
             row = await self._engine.write(
-                Write(key, body, known["v"], due_in=self.leases.seconds, waiting=_waits(body))
+                Write(key, body, known["v"], due_in=self.leases.seconds, waiting=reason_of(body) is not None)
             )
             if row is None:
                 return self._claimed(key, nonce, body, step)
@@ -284,7 +286,14 @@ class Charges:
             due = None if following is None else due_in if following == step else 0.0
             if following == SEND_REFUND and due is not None:
                 due = max(due, body.get("refund_after", 0.0) - self._clock())
-        return Write(key, body, known["v"], due_in=due, waiting=_waits(body), tally=self._tally_of_refund(known, body))
+        return Write(
+            key,
+            body,
+            known["v"],
+            due_in=due,
+            waiting=reason_of(body) is not None,
+            tally=self._tally_of_refund(known, body),
+        )
 
     def _tally_of_refund(self, known: dict[str, Any], body: dict[str, Any]) -> Tally | None:
         if is_refunded(known) or not is_refunded(body):
@@ -304,7 +313,7 @@ class Charges:
             if not write.body["free"] and row.due_in is not None and row.due_in > 0:
                 # Whoever holds it sees the change when they let go, and goes on with what is next.
                 tally = self._tally_of_refund(row.body, write.body)
-                return write._replace(keep_due=True, waiting=_waits(write.body), tally=tally)
+                return write._replace(keep_due=True, waiting=reason_of(write.body) is not None, tally=tally)
             # A holder that let its lease run out is not to come back over this.
             fenced = {} if write.body["free"] else {"holder": None, "free": True}
             return self._moved(key, row.body, {**write.body, **fenced}, 0.0, "")

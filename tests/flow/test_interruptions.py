@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,8 @@ pytestmark = pytest.mark.asyncio
 
 STAGES = {"premium": PaymentStage("Premium", "30 days of premium", 25)}
 PAUSE = 10.0
+NEWER: Any = SimpleNamespace(**{**vars(asyncio), **vars(builtins)})
+"""Where Python 3.11 has what earlier ones have not."""
 
 
 class Panic(BaseException):
@@ -292,7 +295,7 @@ async def test_a_payment_may_be_rejected_in_a_task_group(bot: RecordingBot, pay:
 
     @pay.completed
     async def grant(event: PaymentCompleted) -> None:
-        async with asyncio.TaskGroup() as group:
+        async with NEWER.TaskGroup() as group:
             group.create_task(draw())
 
     await dp.feed_raw_update(bot, await sell(bot, pay))
@@ -314,7 +317,7 @@ async def test_a_buyer_who_blocked_the_bot_is_recognised_in_what_a_handler_makes
         if how == "a cause":
             raise LookupError("not sent") from refused
         if how == "a group":
-            raise builtins.ExceptionGroup("several", [LookupError("not sent"), refused])
+            raise NEWER.ExceptionGroup("several", [LookupError("not sent"), refused])
         raise refused
 
     update = await sell(bot, pay)

@@ -13,7 +13,7 @@ from typing import Any
 from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import BaseStorage
 
-from aiogram_neonpay.checks import check_stage_id
+from aiogram_neonpay.checks import check_stage_id, is_text
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.buyers import GRACE, Buyers
@@ -69,7 +69,7 @@ class Shop:
         if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
             raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
         for name, value in (("secret", secret), *(("previous_secrets", item) for item in previous_secrets)):
-            if value is not None and (not _is_text(value) or len(value) < MIN_SECRET):
+            if value is not None and (not is_text(value) or len(value) < MIN_SECRET):
                 raise ValidationError(name, f"must be a string of at least {MIN_SECRET} characters", "...")
         if storage is not None and not isinstance(storage, BaseStorage):
             raise ConfigurationError(f"storage must be an aiogram BaseStorage, not {type(storage).__name__}")
@@ -277,8 +277,3 @@ class Shop:
         if self._readings is None:
             self._readings = Readings(self.engine)
         return self._readings
-
-
-def _is_text(value: object) -> bool:
-    """Whether a value is a string that can be written as UTF-8."""
-    return isinstance(value, str) and not any(0xD800 <= ord(character) <= 0xDFFF for character in value)

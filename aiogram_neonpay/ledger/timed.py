@@ -41,6 +41,12 @@ class TimedEngine:
         self.history = engine.history
         self.waiting = engine.waiting
 
+    def __getattr__(self, name: str) -> Any:
+        """Return what an engine has beside the contract, such as its client."""
+        if name == "_engine":  # asked for before __init__, as copy and pickle do
+            raise AttributeError(name)
+        return getattr(self._engine, name)
+
     def probe(self) -> Coroutine[Any, Any, None]:
         """See :meth:`LedgerEngine.probe`."""
         return self._limited(self._engine.probe())

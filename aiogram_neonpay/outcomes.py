@@ -63,13 +63,6 @@ class Outcomes:
             if then is not None and (step is None or step == claim.step):
                 then()
 
-        await self._write(claim, changes, delay, written)
-
-    async def give_back(self, claim: Claim, **changes: Any) -> None:
-        """Give a charge back to whoever goes on with it, this worker or another."""
-        await self._write(claim, changes, 0.0, lambda: None)
-
-    async def _write(self, claim: Claim, changes: dict[str, Any], delay: float, written: Callable[[], None]) -> None:
         try:
             is_written = await self._shop.charges.give_back(claim, delay=delay, **changes)
         except Exception as error:
@@ -77,6 +70,14 @@ class Outcomes:
             raise
         if is_written:
             written()
+
+    async def give_back(self, claim: Claim, **changes: Any) -> None:
+        """Give a charge back to whoever goes on with it, this worker or another."""
+        try:
+            await self._shop.charges.give_back(claim, **changes)
+        except Exception as error:
+            self._outages.end_later(claim, changes, 0.0, error, lambda: None)
+            raise
 
     async def refund_instead(self, bot: Bot, claim: Claim, reason: str) -> None:
         """End a delivery and ask for the refund in one step, then send it."""

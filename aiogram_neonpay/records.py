@@ -196,30 +196,32 @@ def payment_of(
     # Every payment is made here, and the __init__ of a frozen dataclass sets twenty fields one slow call at a time.
     # A test compares this with what __init__ makes.
     vars(payment).update(
-        user_id=record["user"],
-        amount=record["amount"],
-        currency=record["currency"],
-        status=_status(record),
-        stage=stage,
-        transaction_id=record["charge"],
-        timestamp=datetime.fromtimestamp(record["at"], timezone.utc),
-        metadata=metadata,
-        recipient_id=record["user"],
-        reference=reference,
-        stage_id=record.get("stage"),
-        chat_id=record.get("chat"),
-        invoice_id=record.get("invoice"),
-        is_ours=True,
-        attempt=record["attempts"] or 1,
-        delivered=record["state"] == DELIVERED,
-        recovered=record.get("recovered", False),
-        reason=reason,
-        error=None if reason is None else record.get("error"),
-        is_recurring=recurring is not None,
-        is_first_recurring=recurring == "first",
-        subscription_expires_at=_moment(record.get("paid_until")),
+        {
+            "user_id": record["user"],
+            "amount": record["amount"],
+            "currency": record["currency"],
+            "status": _status(record),
+            "stage": stage,
+            "transaction_id": record["charge"],
+            "timestamp": datetime.fromtimestamp(record["at"], timezone.utc),
+            "metadata": metadata,
+            "recipient_id": record["user"],
+            "reference": reference,
+            "stage_id": record.get("stage"),
+            "chat_id": record.get("chat"),
+            "invoice_id": record.get("invoice"),
+            "is_ours": True,
+            "attempt": record["attempts"] or 1,
+            "delivered": record["state"] == DELIVERED,
+            "recovered": record.get("recovered", False),
+            "reason": reason,
+            "error": None if reason is None else record.get("error"),
+            "is_recurring": recurring is not None,
+            "is_first_recurring": recurring == "first",
+            "subscription_expires_at": _moment(record.get("paid_until")),
+            **fields,
+        }
     )
-    vars(payment).update(fields)
     return payment
 
 

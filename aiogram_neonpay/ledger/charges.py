@@ -175,7 +175,7 @@ class Charges:
         return await self._take(key, await self._engine.peek(key), new_nonce(), None, hurry=hurry)
 
     async def _create(self, key: RecordKey, body: dict[str, Any], due_in: float) -> Row | None:
-        write = _listed(Write(key, body, 0, due_in=due_in))
+        write = _new(key, body, due_in)
         row = await self._engine.write(write)
         while row is not None and not row.body:  # it vanished between two looks
             row = await self._engine.write(write)
@@ -264,7 +264,9 @@ class Charges:
             if is_refunded(known) and not is_refunded(body):
                 body["refund"] = known["refund"]  # what Telegram did counts, not what was asked for
             write = self._moved(claim.key, known, body, due_in, claim.step)
-            row = await self._engine.write(_listed(write._replace(expected=0)) if is_gone else write)
+            if is_gone:
+                write = _new(claim.key, body, write.due_in, waiting=write.waiting)
+            row = await self._engine.write(write)
             if row is None:
                 claim.body = body
                 return True
@@ -378,11 +380,11 @@ class Charges:
         self.leases.close()
 
 
-def _listed(write: Write) -> Write:
+def _new(key: RecordKey, body: dict[str, Any], due_in: float | None, *, waiting: bool = False) -> Write:
     """Return the write of a record that is new to the storage: with its buyer's history and the counters."""
-    body = write.body
-    tally = _tally(body, day_of(body["at"]), _sale(body))
-    return write._replace(owner=body["user"], recorded_at=float(body["at"]), tally=tally)
+    at = body["at"]
+    tally = _tally(body, day_of(at), _sale(body))
+    return Write(key, body, 0, due_in, False, waiting, body["user"], float(at), tally=tally)
 
 
 def _tally(body: dict[str, Any], day: str, counts: dict[str, int]) -> Tally | None:

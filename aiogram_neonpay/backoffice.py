@@ -64,6 +64,8 @@ class BackOffice(PaymentRouter):
     async def stuck_payments(self, *, limit: int = 100, offset: int = 0, bot: Bot | None = None) -> list[PaymentResult]:
         """Return payments that wait for a person, oldest first: unmatched ones, and deliveries that cannot go on.
 
+        Why each waits is its ``reason``, what went wrong last its ``error``.
+
         :param limit: 1-100 payments of the page.
         :param offset: how many older ones to skip.
         """
@@ -136,6 +138,35 @@ class BackOffice(PaymentRouter):
             raise PaymentNotFoundError(payment_id)
         if self._installation.worker.is_running:
             self._installation.worker.wake(acting, key.name)
+        return await self._shop.payment(record, key.name)
+
+    async def dismiss(self, payment_id: str, *, user_id: int | None = None, bot: Bot | None = None) -> PaymentResult:
+        """Take a payment off the list of those that wait for a person, when nothing of it is open any more.
+
+        That is one that was delivered and whose refund Telegram refuses (``refund_refused``), and one that is refunded
+        but whose refund no handler took (``refund_unheard``).
+
+        :param payment_id: its ``transaction_id`` or ``reference``.
+        :raises PaymentNotFoundError: when the ledger does not know it.
+        :raises PaymentError: when it does not wait, or is still to be delivered or refunded.
+        """
+        _check_payment_id(payment_id)
+        check_user_id("user_id", user_id)
+        found = await self._shop.charges.find(self._acting(bot).id, payment_id, user_id)
+        if found is None:
+            raise PaymentNotFoundError(payment_id)
+        key, _ = found
+
+        def dismiss(known: dict[str, Any]) -> dict[str, Any] | None:
+            if known.get("trouble") not in ("refund_refused", "refund_unheard"):
+                raise PaymentError(
+                    f"payment {key.name} has nothing to dismiss: redeliver() or refund() ends what waits"
+                )
+            return {"trouble": None}
+
+        record = await self._shop.charges.change(key, dismiss)
+        if record is None:
+            raise PaymentNotFoundError(payment_id)
         return await self._shop.payment(record, key.name)
 
     async def run_due(self) -> int:

@@ -18,6 +18,7 @@ __all__ = [
     "check_seconds",
     "check_stage_id",
     "check_text",
+    "is_text",
 ]
 
 MAX_AMOUNT = 999_999_999_999
@@ -52,6 +53,11 @@ def check_text(name: str, value: object, limit: int) -> str:
         if (code < 32 and character != "\n") or 0x7F <= code <= 0x9F or 0xD800 <= code <= 0xDFFF:
             raise ValidationError(name, f"must not contain the control character U+{code:04X}", value)
     return value
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a string that can be written as UTF-8."""
+    return isinstance(value, str) and not any(0xD800 <= ord(character) <= 0xDFFF for character in value)
 
 
 def check_amount(name: str, value: object, *, at_least: int = 1, at_most: int | None = None) -> int:

@@ -100,7 +100,8 @@ class PaymentStuck(PaymentEvent):
     Stars back.
 
     :ivar reason: ``"attempts"`` (every attempt to deliver it failed), ``"buyer_unreachable"`` (the buyer blocked the
-        bot in the middle of the delivery), ``"refund_refused"`` (Telegram refuses its refund), or
+        bot in the middle of the delivery), ``"refund_refused"`` (Telegram refuses its refund),
+        ``"refund_delayed"`` (Telegram has not confirmed its refund after eight requests; it is sent on), or
         ``"refund_unheard"`` (it is refunded, but every attempt of the refund's handlers failed).
     :ivar error: what went wrong last, as ``Type: message``.
     """

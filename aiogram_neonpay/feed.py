@@ -87,7 +87,9 @@ class Feed:
         async def guarded() -> None:
             try:
                 await work
-            except Exception:
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
                 logger.exception("%s failed", what)
 
         # An empty context: what is set for the update that caused this (its bot, its free pass) is not for the event.

@@ -19,7 +19,7 @@ from aiogram.types import (
     MessageEntity,
 )
 
-from aiogram_neonpay.checks import check_metadata, check_stage_id
+from aiogram_neonpay.checks import check_metadata, check_stage_id, is_text
 from aiogram_neonpay.errors import InvoiceError, StageNotFoundError, ValidationError
 from aiogram_neonpay.ledger.invoices import RETENTION
 from aiogram_neonpay.ledger.subscriptions import PERIOD
@@ -71,7 +71,7 @@ class Offer:
             raise ValidationError("buyer_only", "needs a user_id to bind the invoice to", True)
         if self.key is not None and (not isinstance(self.key, str) or not 1 <= len(self.key) <= MAX_KEY):
             raise ValidationError("key", f"must be a string of 1-{MAX_KEY} characters", self.key)
-        if self.key is not None and any(0xD800 <= ord(character) <= 0xDFFF for character in self.key):
+        if self.key is not None and not is_text(self.key):
             raise ValidationError("key", "must be text that UTF-8 can carry", self.key)
         for name in ("single_use", "track", "bound"):
             if not isinstance(getattr(self, name), bool):

@@ -68,6 +68,8 @@ class PaymentResult:
     :ivar attempt: which delivery attempt this is, from 1.
     :ivar delivered: whether what was meant to hear the payment has returned; false while a delivery is on its way.
     :ivar recovered: whether it was found in Telegram's ledger instead of arriving as an update.
+    :ivar reason: why it waits for a person, as in the events ``stuck`` and ``unmatched``; ``None`` if it does not.
+    :ivar error: what went wrong last, if it waits for a person.
     :ivar is_recurring: whether the charge belongs to a subscription (Bot API ``SuccessfulPayment``).
     :ivar is_first_recurring: whether it is the first one of that subscription.
     :ivar subscription_expires_at: end of the paid period, UTC.
@@ -90,6 +92,8 @@ class PaymentResult:
     attempt: int = field(default=1, kw_only=True)
     delivered: bool = field(default=False, kw_only=True, compare=False)
     recovered: bool = field(default=False, kw_only=True)
+    reason: str | None = field(default=None, kw_only=True, compare=False)
+    error: str | None = field(default=None, kw_only=True, compare=False)
     is_recurring: bool = field(default=False, kw_only=True)
     is_first_recurring: bool = field(default=False, kw_only=True)
     subscription_expires_at: datetime | None = field(default=None, kw_only=True)

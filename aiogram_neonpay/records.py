@@ -17,7 +17,9 @@ from aiogram.types import (
     User,
 )
 
-from aiogram_neonpay.ledger.charges import DELIVERED, STUCK, UNMATCHED, is_refunded, reference_of
+from aiogram_neonpay.ledger.base import CHARGE, RecordKey
+from aiogram_neonpay.ledger.charges import DELIVERED, STUCK, UNMATCHED, is_refunded, reason_of, reference_of
+from aiogram_neonpay.ledger.leases import in_log as named
 from aiogram_neonpay.models import CURRENCY, PaymentResult, PaymentStatus, Subscription, SubscriptionState
 from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.stages import PaymentStage
@@ -59,7 +61,7 @@ def user_of(record: dict[str, Any]) -> User:
 
 def in_log(bot: Bot, reference: str, record: dict[str, Any]) -> str:
     """Name a charge for the person who reads the log."""
-    return f"bot {bot.id}: payment {reference} of {record['amount']} Stars by user {record['user']}"
+    return named(RecordKey(bot.id, CHARGE, reference), record)
 
 
 def facts_of(
@@ -189,31 +191,36 @@ def payment_of(
     if own := record.get("metadata"):
         metadata.update(deepcopy(own))
     recurring = record.get("recurring")
+    reason = reason_of(record)
     payment = object.__new__(kind)
     # Every payment is made here, and the __init__ of a frozen dataclass sets twenty fields one slow call at a time.
     # A test compares this with what __init__ makes.
     vars(payment).update(
-        user_id=record["user"],
-        amount=record["amount"],
-        currency=record["currency"],
-        status=_status(record),
-        stage=stage,
-        transaction_id=record["charge"],
-        timestamp=datetime.fromtimestamp(record["at"], timezone.utc),
-        metadata=metadata,
-        recipient_id=record["user"],
-        reference=reference,
-        stage_id=record.get("stage"),
-        chat_id=record.get("chat"),
-        invoice_id=record.get("invoice"),
-        is_ours=True,
-        attempt=record["attempts"] or 1,
-        delivered=record["state"] == DELIVERED,
-        recovered=record.get("recovered", False),
-        is_recurring=recurring is not None,
-        is_first_recurring=recurring == "first",
-        subscription_expires_at=_moment(record.get("paid_until")),
-        **fields,
+        {
+            "user_id": record["user"],
+            "amount": record["amount"],
+            "currency": record["currency"],
+            "status": _status(record),
+            "stage": stage,
+            "transaction_id": record["charge"],
+            "timestamp": datetime.fromtimestamp(record["at"], timezone.utc),
+            "metadata": metadata,
+            "recipient_id": record["user"],
+            "reference": reference,
+            "stage_id": record.get("stage"),
+            "chat_id": record.get("chat"),
+            "invoice_id": record.get("invoice"),
+            "is_ours": True,
+            "attempt": record["attempts"] or 1,
+            "delivered": record["state"] == DELIVERED,
+            "recovered": record.get("recovered", False),
+            "reason": reason,
+            "error": None if reason is None else record.get("error"),
+            "is_recurring": recurring is not None,
+            "is_first_recurring": recurring == "first",
+            "subscription_expires_at": _moment(record.get("paid_until")),
+            **fields,
+        }
     )
     return payment
 

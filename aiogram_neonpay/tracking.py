@@ -6,6 +6,7 @@ from typing import Any
 
 from aiogram import Bot
 
+from aiogram_neonpay.checks import is_text
 from aiogram_neonpay.errors import InvoiceNotFoundError, ValidationError
 from aiogram_neonpay.ledger.charges import DELIVERED, REJECTED
 from aiogram_neonpay.ledger.invoices import CANCELLED, OPEN
@@ -53,6 +54,8 @@ class Tracker:
         name = invoice_id if key is None else key
         if (invoice_id is None) == (key is None) or not isinstance(name, str):
             raise ValidationError("invoice_id", "or key=, one of the two, must be given, as a string", name)
+        if not is_text(name):
+            raise ValidationError("invoice_id" if key is None else "key", "must be text that can be written", name)
         invoices = self._shop.invoices
         found = invoice_id if key is None else await invoices.id_of_key(bot.id, key)
         record = None if found is None else await invoices.get(bot.id, str(found))

@@ -14,8 +14,8 @@ from aiogram.fsm.middleware import FSMContextMiddleware
 from aiogram.types import Message, TelegramObject, Update
 
 from aiogram_neonpay.attempts import ATTEMPT, Attempt
-from aiogram_neonpay.errors import RejectPayment
-from aiogram_neonpay.hooks import MessageHooks, Next
+from aiogram_neonpay.failures import rejection_of
+from aiogram_neonpay.hooks import MessageHooks, Next, keeping_outcome
 from aiogram_neonpay.models import PaymentResult
 
 __all__ = ["Way"]
@@ -56,6 +56,7 @@ class Way:
         name = "message" if update.message is not None else "business_message"
         dispatcher = attempt.root
         assert isinstance(dispatcher, Dispatcher)
+        token = keeping_outcome.set(True)
         try:
             if attempt.candidates and not attempt.before_plain and self.is_clear(dispatcher, name):
 
@@ -65,10 +66,12 @@ class Way:
                 return await dispatcher.fsm(straight, update, data)
             with self._hooks_on(dispatcher, name):
                 return await handler(update, data)
-        except RejectPayment:
-            if attempt.error is None:
+        except Exception as error:
+            if attempt.error is None or rejection_of(error) is None:
                 raise
             return None
+        finally:
+            keeping_outcome.reset(token)
 
     async def _straight(
         self, dispatcher: Dispatcher, update: Any, attempt: Attempt, name: str, data: dict[str, Any]

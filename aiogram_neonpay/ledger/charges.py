@@ -32,7 +32,7 @@ from aiogram_neonpay.ledger.base import (
 )
 from aiogram_neonpay.ledger.leases import Claim, Leases
 
-__all__ = ["LEASE", "Charges", "Claim", "is_reference", "is_refunded", "next_step", "reference_of"]
+__all__ = ["LEASE", "Charges", "Claim", "is_reference", "is_refunded", "next_step", "reason_of", "reference_of"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
@@ -88,11 +88,13 @@ def _day(number: int) -> str:
     return datetime.fromtimestamp(number * 86400, timezone.utc).strftime("%Y-%m-%d")
 
 
-def _waits(body: dict[str, Any]) -> bool:
-    """Whether a charge is a person's business."""
-    if body.get("refund") in (REFUNDED, ANNOUNCED):
-        return bool(body.get("trouble"))
-    return body["state"] in (UNMATCHED, STUCK) or bool(body.get("trouble"))
+def reason_of(body: dict[str, Any]) -> str | None:
+    """Return why a charge is a person's business; ``None`` if it is not."""
+    trouble: str | None = body.get("trouble")
+    if trouble or body["state"] not in (UNMATCHED, STUCK) or is_refunded(body):
+        return trouble or None
+    reason: str | None = body.get("reason")
+    return reason or str(body["state"])
 
 
 def _digest(charge: str) -> str:
@@ -173,8 +175,7 @@ class Charges:
         return await self._take(key, await self._engine.peek(key), new_nonce(), None, hurry=hurry)
 
     async def _create(self, key: RecordKey, body: dict[str, Any], due_in: float) -> Row | None:
-        tally = _tally(body, day_of(body["at"]), _sale(body))
-        write = Write(key, body, 0, due_in=due_in, owner=body["user"], recorded_at=float(body["at"]), tally=tally)
+        write = _new(key, body, due_in)
         row = await self._engine.write(write)
         while row is not None and not row.body:  # it vanished between two looks
             row = await self._engine.write(write)
@@ -200,7 +201,7 @@ class Charges:
             tries = {COUNTERS[step]: known.get(COUNTERS[step], 0) + 1}
             body = {**known, **tries, "holder": nonce, "free": False, "v": known["v"] + 1, "n": nonce}
             row = await self._engine.write(
-                Write(key, body, known["v"], due_in=self.leases.seconds, waiting=_waits(body))
+                Write(key, body, known["v"], due_in=self.leases.seconds, waiting=reason_of(body) is not None)
             )
             if row is None:
                 return self._claimed(key, nonce, body, step)
@@ -256,18 +257,27 @@ class Charges:
 
     async def _write_held(self, claim: Claim, changes: dict[str, Any], *, due_in: float) -> bool:
         """Write while the claim is ours, on top of what others noted in the record meanwhile."""
+        is_gone = False
         while not claim.lost:
             known = claim.body
             body = {**known, **claim.notes, **changes, "v": known["v"] + 1, "n": new_nonce()}
             if is_refunded(known) and not is_refunded(body):
                 body["refund"] = known["refund"]  # what Telegram did counts, not what was asked for
-            row = await self._engine.write(self._moved(claim.key, known, body, due_in, claim.step))
+            write = self._moved(claim.key, known, body, due_in, claim.step)
+            if is_gone:
+                write = _new(claim.key, body, write.due_in, waiting=write.waiting)
+            row = await self._engine.write(write)
             if row is None:
                 claim.body = body
                 return True
+            is_gone = not row.body
+            if is_gone:
+                # Such as in a failover, with what was written last. We know what was in it, and hold it still.
+                logger.error("%s: the storage has lost its record; it is written again", claim.in_log)
+                continue
             claim.lost = row.body.get("holder") != claim.id
             claim.body = row.body
-        logger.warning("charge %s: it went out of our hands meanwhile; another outcome counts", claim.key.name)
+        logger.warning("%s: it went out of our hands meanwhile; another outcome counts", claim.in_log)
         return False
 
     def _moved(self, key: RecordKey, known: dict[str, Any], body: dict[str, Any], due_in: float, step: str) -> Write:
@@ -278,7 +288,14 @@ class Charges:
             due = None if following is None else due_in if following == step else 0.0
             if following == SEND_REFUND and due is not None:
                 due = max(due, body.get("refund_after", 0.0) - self._clock())
-        return Write(key, body, known["v"], due_in=due, waiting=_waits(body), tally=self._tally_of_refund(known, body))
+        return Write(
+            key,
+            body,
+            known["v"],
+            due_in=due,
+            waiting=reason_of(body) is not None,
+            tally=self._tally_of_refund(known, body),
+        )
 
     def _tally_of_refund(self, known: dict[str, Any], body: dict[str, Any]) -> Tally | None:
         if is_refunded(known) or not is_refunded(body):
@@ -298,7 +315,7 @@ class Charges:
             if not write.body["free"] and row.due_in is not None and row.due_in > 0:
                 # Whoever holds it sees the change when they let go, and goes on with what is next.
                 tally = self._tally_of_refund(row.body, write.body)
-                return write._replace(keep_due=True, waiting=_waits(write.body), tally=tally)
+                return write._replace(keep_due=True, waiting=reason_of(write.body) is not None, tally=tally)
             # A holder that let its lease run out is not to come back over this.
             fenced = {} if write.body["free"] else {"holder": None, "free": True}
             return self._moved(key, row.body, {**write.body, **fenced}, 0.0, "")
@@ -361,6 +378,13 @@ class Charges:
         """Wait for those who hold charges of this worker, then stop renewing."""
         await self.leases.drain(seconds)
         self.leases.close()
+
+
+def _new(key: RecordKey, body: dict[str, Any], due_in: float | None, *, waiting: bool = False) -> Write:
+    """Return the write of a record that is new to the storage: with its buyer's history and the counters."""
+    at = body["at"]
+    tally = _tally(body, day_of(at), _sale(body))
+    return Write(key, body, 0, due_in, False, waiting, body["user"], float(at), tally=tally)
 
 
 def _tally(body: dict[str, Any], day: str, counts: dict[str, int]) -> Tally | None:

@@ -42,6 +42,7 @@ LAYERS = {
         "invoices",
         "limits",
         "outages",
+        "outcomes",
         "reading",
         "reconcile",
         "refunds",

@@ -19,6 +19,7 @@ from aiogram_neonpay.attempts import Attempt
 from aiogram_neonpay.entitlements import AGAIN, Entitlements
 from aiogram_neonpay.errors import DeliveryError, RejectPayment
 from aiogram_neonpay.events import (
+    MediaSold,
     PaymentCompleted,
     PaymentEvent,
     PaymentRefunded,
@@ -42,6 +43,7 @@ from aiogram_neonpay.ledger.charges import (
     next_step,
 )
 from aiogram_neonpay.limits import Limits
+from aiogram_neonpay.mediasales import MediaSales
 from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
@@ -50,6 +52,7 @@ from aiogram_neonpay.refunds import delivering
 from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.states import prepare
 from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
 
@@ -83,6 +86,7 @@ class Delivery:
         self._shop = shop
         self._entitlements = Entitlements(shop)
         self._limits = Limits(shop)
+        self._media = MediaSales(shop)
         self._feed = feed
         self._news = news
         self._worker = worker
@@ -101,16 +105,19 @@ class Delivery:
         is_ours, token = self._shop.read_payload(bot, paid.invoice_payload, paid.total_amount, paid.currency)
         if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, paid, user.id))
-        facts = facts_of(message, paid, user, token)
+        claim = await self.take(bot, facts_of(message, paid, user, token))
+        return None if claim is None else await self.deliver(claim, handler, update, message, data)
+
+    async def take(self, bot: Bot, facts: dict[str, Any]) -> Claim | None:
+        """Record a charge and take the right to deliver it; ``None`` when it is settled or in other hands."""
         try:
             claim = await self._shop.charges.claim_delivery(bot.id, facts)
         except Exception as error:
             self._outages.record_later(bot, facts, error)
             raise
         if claim is None:
-            logger.info("charge of user %s is settled or in other hands: the repeated update is dropped", user.id)
-            return None
-        return await self.deliver(claim, handler, update, message, data)
+            logger.info("charge of user %s is settled or in other hands: the update is dropped", facts["user"])
+        return claim
 
     async def deliver(self, claim: Claim, handler: Next, update: Update, message: Message, data: dict[str, Any]) -> Any:
         """Let the bot hear a payment that this worker holds, and settle it."""
@@ -130,18 +137,20 @@ class Delivery:
                 return None
             stage = self._shop.catalog.known(body.get("stage")) or await self._shop.stage_of(body)
             doubt = body.get("doubt")
-            if doubt is None and not renews and not await self._limits.take(bot, claim, stage):
+            limited = doubt is None and not renews and not body.get("media")  # media are sold without asking the bot
+            if limited and not await self._limits.take(bot, claim, stage):
                 await self._refund_instead(bot, claim, "it was sold out")
                 return None
             event: PaymentEvent
             if doubt is not None:
                 event = _event(PaymentUnmatched, bot, claim, stage, message, reason=doubt)
             elif (subscription := await self._entitlements.give(bot, claim, stage)) is None:
-                event = _event(PaymentCompleted, bot, claim, stage, message)
+                event = _event(MediaSold if body.get("media") else PaymentCompleted, bot, claim, stage, message)
             else:
                 kind = SubscriptionRenewed if body["recurring"] == AGAIN else SubscriptionStarted
                 event = _event(kind, bot, claim, stage, message, subscription=subscription)
             attempt = self._attempt(event, body.get("done", ()), genuine=doubt is None)
+            prepare(attempt, claim)
             response = await self._way.carry(handler, update, attempt, data)
         except (asyncio.CancelledError, Exception) as error:
             # What ran before the one that raised need not run again. If nothing of ours raised, something round it
@@ -167,7 +176,8 @@ class Delivery:
         )
         if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, refunded, buyer.id))
-        claim = await self._shop.charges.claim_refund(bot.id, facts_of(message, refunded, buyer, token))
+        facts = await self._media.facts_of_refund(bot, facts_of(message, refunded, buyer, token))
+        claim = await self._shop.charges.claim_refund(bot.id, facts)
         return None if claim is None else await self.announce(claim, handler, update, message, data)
 
     async def announce(
@@ -370,7 +380,9 @@ class Delivery:
 
 
 def _event(kind: type[E], bot: Bot, claim: Claim, stage: PaymentStage | None, message: Message, **fields: Any) -> E:
-    return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, message=message, **fields)
+    tells = message.successful_payment is not None or message.refunded_payment is not None  # else it is a carrier
+    fields["message"] = message if tells else None
+    return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, **fields)
 
 
 async def _leave_to_bot(handler: Next, update: Update, data: dict[str, Any], payment: PaymentResult) -> Any:

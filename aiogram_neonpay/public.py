@@ -23,6 +23,7 @@ from aiogram_neonpay.errors import (
 )
 from aiogram_neonpay.events import (
     CheckoutDeclined,
+    MediaSold,
     PaymentCompleted,
     PaymentEvent,
     PaymentRefunded,
@@ -72,6 +73,7 @@ __all__ = [
     "InvoiceStatus",
     "LedgerError",
     "LegacyInvoice",
+    "MediaSold",
     "NeonPay",
     "NeonPayCore",
     "NeonPayError",

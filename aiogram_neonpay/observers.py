@@ -16,6 +16,7 @@ from aiogram.dispatcher.event.bases import UNHANDLED, SkipHandler
 from aiogram.dispatcher.event.handler import CallbackType, FilterObject, HandlerObject
 from aiogram.dispatcher.middlewares.manager import MiddlewareManager
 from aiogram.filters import Filter
+from aiogram.fsm.state import State
 from aiogram.types import TelegramObject
 from magic_filter import MagicFilter
 
@@ -342,7 +343,7 @@ def _name_of(callback: CallbackType) -> str:
 
 
 def _is_handler(candidate: Any) -> bool:
-    if isinstance(candidate, (str, Filter, MagicFilter)) or not callable(candidate):
+    if isinstance(candidate, (str, Filter, MagicFilter, State)) or not callable(candidate):
         return False
     function = inspect.unwrap(candidate)
     if getattr(function, "__name__", "") == "<lambda>":

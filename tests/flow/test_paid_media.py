@@ -1,4 +1,4 @@
-"""Paid media: one charge for each message and buyer, delivered once, though Telegram tells its id in its ledger only."""
+"""Paid media: one charge for each message and buyer, delivered once, though Telegram tells its id in its ledger."""
 
 from __future__ import annotations
 
@@ -781,7 +781,9 @@ def _cut_off(method: GetStarTransactions) -> None:
     raise TelegramNetworkError(method, "the line is cut")
 
 
-@pytest.mark.parametrize(("trouble", "words"), [(None, "not show"), (_slow_down, "in 7 s"), (_cut_off, "cannot be read")])
+@pytest.mark.parametrize(
+    ("trouble", "words"), [(None, "not show"), (_slow_down, "in 7 s"), (_cut_off, "cannot be read")]
+)
 async def test_a_refund_waits_until_telegrams_ledger_shows_the_sale(
     studio: Studio, trouble: Callable[[Any], None] | None, words: str
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from aiogram import Bot
 
 from aiogram_neonpay.checks import check_stage_id
+from aiogram_neonpay.diagnosis import Diagnosis
 from aiogram_neonpay.errors import PaymentError, PaymentNotFoundError, ValidationError
 from aiogram_neonpay.findings import ReconcileReport
 from aiogram_neonpay.installation import Installation
@@ -227,6 +228,15 @@ class BackOffice(PaymentRouter):
         if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MOST_DAYS:
             raise ValidationError("days", f"must be 1-{MOST_DAYS}", days)
         return await make_report(self._shop, self._acting(bot), days)
+
+    async def doctor(self, bot: Bot | None = None) -> Diagnosis:
+        """Look for what silently kills sales; ``str()`` of the result has a line with its fix for each finding.
+
+        Update types that are not asked for, a webhook elsewhere or none, a storage that forgets or fails, a Redis that
+        evicts or has no persistence, isolation that locks one process only, a clock that is off, a secret that
+        changed, a negative balance. It runs by itself a few seconds after start-up, into the log.
+        """
+        return await self._installation.doctor.examine(self._acting(bot))
 
 
 def _reference(record: dict[str, Any]) -> str:

@@ -105,11 +105,13 @@ class Delivery:
         is_ours, token = self._shop.read_payload(bot, paid.invoice_payload, paid.total_amount, paid.currency)
         if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, paid, user.id))
-        claim = await self.take(bot, facts_of(message, paid, user, token))
-        return None if claim is None else await self.deliver(claim, handler, update, message, data)
+        return await self.begin(facts_of(message, paid, user, token), handler, update, message, data)
 
-    async def take(self, bot: Bot, facts: dict[str, Any]) -> Claim | None:
-        """Record a charge and take the right to deliver it; ``None`` when it is settled or in other hands."""
+    async def begin(
+        self, facts: dict[str, Any], handler: Next, update: Update, message: Message, data: dict[str, Any]
+    ) -> Any:
+        """Record a charge and take the right to deliver it, then deliver it."""
+        bot: Bot = data["bot"]
         try:
             claim = await self._shop.charges.claim_delivery(bot.id, facts)
         except Exception as error:
@@ -117,7 +119,8 @@ class Delivery:
             raise
         if claim is None:
             logger.info("charge of user %s is settled or in other hands: the update is dropped", facts["user"])
-        return claim
+            return None
+        return await self.deliver(claim, handler, update, message, data)
 
     async def deliver(self, claim: Claim, handler: Next, update: Update, message: Message, data: dict[str, Any]) -> Any:
         """Let the bot hear a payment that this worker holds, and settle it."""

@@ -61,6 +61,17 @@ class Feed:
         self.has_context = True
 
     @property
+    def listens(self) -> str | None:
+        """How this process gets updates: ``"polling"``, ``"webhook"``, or ``None`` where that cannot be told.
+
+        Start-up is given ``bots`` by ``aiogram.Dispatcher.start_polling``, and ``app`` by
+        ``aiogram.webhook.aiohttp_server.setup_application``.
+        """
+        if "bots" in self._context:
+            return "polling"
+        return "webhook" if "app" in self._context else None
+
+    @property
     def tasks(self) -> frozenset[asyncio.Task[None]]:
         """What runs in the background now."""
         return frozenset(self._tasks)

@@ -15,6 +15,7 @@ from aiogram.types import Message, Update
 from aiogram_neonpay.attempts import ATTEMPT
 from aiogram_neonpay.checkout import CHECKOUT, Cashier
 from aiogram_neonpay.delivery import Delivery, Propagate
+from aiogram_neonpay.doctor import Doctor
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.feed import DRAIN, Feed
 from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
@@ -110,6 +111,7 @@ class Installation:
         self.subscriptions = Subscriptions(shop, news, retries)
         self.worker = Worker(shop, self.feed, self.refunds, self.subscriptions)
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
+        self.doctor = Doctor(shop, self.feed)
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
         self.outages = Outages(shop, self.feed, self.worker)
@@ -227,6 +229,7 @@ class Installation:
             await self.reconciler.open()
             self.worker.start()
             self.reconciler.start()
+            self.doctor.start()
 
     async def check(self) -> None:
         """Check the catalog, the handlers and the storage, and repeat the installation."""
@@ -257,6 +260,7 @@ class Installation:
 
     async def on_shutdown(self, **_: Any) -> None:
         """Finish what is on its way, before the storage is closed."""
+        await self.doctor.stop()
         await self.reconciler.stop()
         await self.worker.stop()
         self.outages.close()

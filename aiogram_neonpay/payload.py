@@ -127,6 +127,8 @@ class Signer:
     def __init__(self, bot_id: int, key: str, accepted: Sequence[str] = ()) -> None:
         info = f"neonpay/1/{bot_id}".encode()
         derived = [hmac.digest(item.encode(), info, "sha256") for item in (key, *accepted)]
+        #: What each key is remembered by; no key can be told from it.
+        self.fingerprints = [hmac.digest(item, b"neonpay/fingerprint", "sha256").hex()[:12] for item in derived]
         self._current = derived[0]
         self._current_id = derived[0][0] ^ derived[0][-1]
         self._verified = lru_cache(maxsize=1024)(self._verify)

@@ -3,6 +3,7 @@
 from aiogram_neonpay.access import Access
 from aiogram_neonpay.adapters import AiogramAdapter
 from aiogram_neonpay.core import NeonPay, NeonPayCore
+from aiogram_neonpay.diagnosis import Diagnosis, Symptom
 from aiogram_neonpay.errors import (
     BuyerUnreachableError,
     ConfigurationError,
@@ -64,6 +65,7 @@ __all__ = [
     "CheckoutDeclined",
     "ConfigurationError",
     "DeliveryError",
+    "Diagnosis",
     "Finding",
     "HasAccess",
     "IdempotencyError",
@@ -107,6 +109,7 @@ __all__ = [
     "SubscriptionRestored",
     "SubscriptionStarted",
     "SubscriptionState",
+    "Symptom",
     "ValidationError",
     "create_neonpay",
     "donate_keyboard",

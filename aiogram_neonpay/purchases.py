@@ -55,16 +55,13 @@ class Purchases:
             return await handler(update, data)
         token = self._shop.signer(bot).verify(payload)
         facts = facts_of_purchase(user, payload, token, int(self._shop.clock()))
-        claim = await self._delivery.take(bot, facts)
-        if claim is None:
-            return None
         carrier = self._feed.carrier(bot, user, facts["at"])
         message = carrier.message
         assert message is not None
         data[EVENT_FROM_USER_KEY], data[EVENT_CHAT_KEY] = user, message.chat
         data[EVENT_CONTEXT_KEY] = EventContext(chat=message.chat, user=user)
         data[PURCHASE] = update
-        return await self._delivery.deliver(claim, handler, carrier, message, data)
+        return await self._delivery.begin(facts, handler, carrier, message, data)
 
     def restore(self, bot: Bot, claim: Claim, data: dict[str, Any]) -> None:
         """Put the update of a recorded sale beside the message that carries another attempt."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from datetime import datetime, timezone
 from typing import Any
 
 from aiogram import Bot, Dispatcher
@@ -40,6 +41,10 @@ Legacy = Callable[[str, int], LegacyInvoice | None]
 
 LONGEST_GRACE = 30 * 86400
 """Seconds."""
+KEY_NOTED = 3600.0
+"""Seconds between two notes of the key in use."""
+KEY_MATTERS = 400 * 86400.0
+"""Seconds for which invoices of a key that is not used any more may still be paid, or renewed."""
 MIN_SECRET = 16
 """Characters. A shorter secret could be guessed, and with it invoices forged."""
 
@@ -185,6 +190,24 @@ class Shop:
             signer = Signer(bot.id, keys[0], [*keys[1:], *self._previous_secrets])
             known = self._signers[bot.id] = (bot.token, signer)
         return known[1]
+
+    async def unknown_keys(self, bot: Bot) -> datetime | None:
+        """Note with which key invoices are signed now; return until when one was in use that is not known any more."""
+        signer, now = self.signer(bot), self.clock()
+        await self.readings.open(bot.id, now)
+        lost: float | None = None
+
+        def note(known: dict[str, Any]) -> dict[str, Any] | None:
+            nonlocal lost
+            keys: dict[str, float] = known.get("keys", {})
+            lost = max((at for name, at in keys.items() if name not in signer.fingerprints), default=None)
+            current = signer.fingerprints[0]
+            if now - keys.get(current, 0.0) < KEY_NOTED:
+                return None
+            return {"keys": {name: at for name, at in {**keys, current: now}.items() if at > now - KEY_MATTERS}}
+
+        await self.readings.change(bot.id, note)
+        return None if lost is None else datetime.fromtimestamp(lost, timezone.utc)
 
     def read_payload(
         self, bot: Bot, payload: str, amount: int, currency: str = CURRENCY

@@ -106,9 +106,11 @@ class RedisEngine:
     """
 
     durable = True
+    client: Redis
+    """What the doctor asks about persistence."""
 
     def __init__(self, redis: Redis, prefix: str = "np", clock: Callable[[], float] | None = None) -> None:
-        self._redis = redis
+        self.client = self._redis = redis
         self._keys = NeonPayKeyBuilder(prefix)
         self._clock = clock
         self._write = redis.register_script(_WRITE)

@@ -13,6 +13,7 @@ LAYERS = {
     "errors": ["checks", "errors"],
     "values": [
         "adapters",
+        "diagnosis",
         "events",
         "failures",
         "feed",
@@ -36,6 +37,7 @@ LAYERS = {
         "access",
         "checkout",
         "delivery",
+        "doctor",
         "entitlements",
         "invoices",
         "limits",
@@ -55,7 +57,7 @@ LAYERS = {
     ],
     "wiring": ["backoffice", "core", "factory", "gallery", "installation", "membership", "public", ""],
     "stand-in": ["sandbox"],
-    "doors": ["cli", "pytest_plugin", "testing", "__main__"],
+    "doors": ["cli", "consultation", "pytest_plugin", "testing", "__main__"],
 }
 # Stands in for Telegram: it must not know how the package thinks Telegram works.
 SANDBOX = "sandbox"

@@ -253,7 +253,8 @@ class LastEar:
     async def _after(self, handler: Next, event: TelegramObject, data: dict[str, Any]) -> Any:
         attempt: Attempt = data[ATTEMPT]
         try:
-            await attempt.enter(event, data)
+            if attempt.entering is not None:
+                await attempt.enter(event, data)
             response = await handler(event, data)
         except (SkipHandler, CancelHandler):
             raise

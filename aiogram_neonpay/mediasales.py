@@ -34,8 +34,9 @@ Facts = dict[str, Any]
 def charge_of_media(payload: str, user_id: int) -> str:
     """Return our id of the charge of paid media: ``media:``, the invoice's id and the buyer's."""
     token = claimed(payload)
-    invoice = token.invoice_id if token is not None else hashlib.sha256(payload.encode("utf-8", "surrogatepass")).hexdigest()[:18]
-    return f"media:{invoice}:{user_id}"
+    if token is None:
+        return f"media:{hashlib.sha256(payload.encode('utf-8', 'surrogatepass')).hexdigest()[:18]}:{user_id}"
+    return f"media:{token.invoice_id}:{user_id}"
 
 
 def media_payload_of(partner: TransactionPartnerUser) -> str | None:

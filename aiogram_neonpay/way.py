@@ -87,7 +87,9 @@ class Way:
         message: Message = getattr(update, name)
         given = {**data, "event_update": update}
         attempt.reached = True
-        await attempt.enter(message, given)
+        if attempt.entering is not None:
+            await attempt.enter(message, given)
+            data["raw_state"] = given.get("raw_state")
         if await attempt.run_typed(message, name, given):
             if attempt.error is None and not attempt.stopped:
                 await attempt.run_listeners(message, name, given)

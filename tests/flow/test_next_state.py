@@ -195,6 +195,25 @@ async def test_the_next_message_of_the_buyer_meets_the_handlers_of_the_state(bot
     assert seen == [("Main Street 1", "mug")]
 
 
+async def test_plain_handlers_are_judged_by_the_new_state_where_a_typed_one_looked_first(bot: RecordingBot) -> None:
+    shop = Shop(bot, Order.address)
+    seen: list[str] = []
+
+    async def refuse(_: Any) -> bool:
+        return False
+
+    @shop.pay.completed(refuse)
+    async def never(event: PaymentCompleted) -> None: ...
+
+    @shop.dp.message(Order.address, F.successful_payment)
+    async def thanks(message: Message, raw_state: str) -> None:
+        seen.append(raw_state)
+
+    await shop.buy()
+
+    assert seen == ["Order:address"]
+
+
 async def test_a_handler_may_go_elsewhere_and_a_retry_leaves_that_alone(bot: RecordingBot) -> None:
     shop = Shop(bot, Order.address)
     states: list[Any] = []

@@ -637,6 +637,16 @@ async def test_an_unrecorded_sale_reaches_no_handler_and_is_recorded_later(
     assert studio.kinds == ["MediaSold"]
 
 
+@pytest.mark.parametrize("payload", ["n1", "n1\ud800", "n1" + "A" * 126, "n1" + "\x00" * 40])
+async def test_a_payload_that_only_looks_ours_is_unmatched_and_crashes_nothing(studio: Studio, payload: str) -> None:
+    studio.listen("unmatched")
+    await studio.unlock(payload)
+    await studio.unlock(payload)
+    await settled(lambda: bool(studio.heard))
+
+    assert [event.reason for event in studio.heard] == ["bad_token"]
+
+
 # Telegram's ledger
 
 

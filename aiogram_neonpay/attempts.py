@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,7 @@ class Attempt:
     :ivar unhandled: whether the bot's handlers, all of them, left it alone.
     :ivar stopped: whether a middleware kept it from an ear that was to hear it.
     :ivar is_listening: whether listeners are hearing it, or were cut off in the middle of that.
+    :ivar entering: what is to be done once, behind the bot's root middlewares and before any handler.
     :ivar result: what the typed handler returned.
     :ivar error: what the delivering handler, or something round it, raised.
     :ivar listener_error: the first thing a listener raised. It is kept apart, because raising it on the spot would
@@ -55,6 +57,7 @@ class Attempt:
     unhandled: bool = False
     stopped: bool = False
     is_listening: bool = False
+    entering: Callable[[TelegramObject, dict[str, Any]], Awaitable[None]] | None = None
     result: Any = None
     error: Exception | None = None
     listener_error: Exception | None = None
@@ -102,6 +105,12 @@ class Attempt:
             for router in self.routers
             if (observer := router.payment_observers[kind]).might_take(event)
         ]
+
+    async def enter(self, carrier: TelegramObject, data: dict[str, Any]) -> None:
+        """Do what comes before all handlers."""
+        entering, self.entering = self.entering, None
+        if entering is not None:
+            await entering(carrier, data)
 
     async def run_typed(self, carrier: TelegramObject, name: str, data: dict[str, Any]) -> bool:
         """Give the event to the first typed handler in the tree that matches; return whether one took it."""

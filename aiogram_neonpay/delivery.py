@@ -19,6 +19,7 @@ from aiogram_neonpay.attempts import Attempt
 from aiogram_neonpay.entitlements import AGAIN, Entitlements
 from aiogram_neonpay.errors import DeliveryError
 from aiogram_neonpay.events import (
+    MediaSold,
     PaymentCompleted,
     PaymentEvent,
     PaymentRefunded,
@@ -34,6 +35,7 @@ from aiogram_neonpay.ledger.charges import (
     Claim,
 )
 from aiogram_neonpay.limits import Limits
+from aiogram_neonpay.mediasales import MediaSales
 from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
@@ -43,6 +45,7 @@ from aiogram_neonpay.refunds import delivering
 from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.states import prepare
 from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
 
@@ -79,6 +82,7 @@ class Delivery:
         self._shop = shop
         self._entitlements = Entitlements(shop)
         self._limits = Limits(shop)
+        self._media = MediaSales(shop)
         self._feed = feed
         self._outcomes = Outcomes(shop, news, worker, outages, retries)
         self._worker = worker
@@ -97,14 +101,20 @@ class Delivery:
         is_ours, token = self._shop.read_payload(bot, paid.invoice_payload, paid.total_amount, paid.currency)
         if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, paid, user.id))
-        facts = facts_of(message, paid, user, token)
+        return await self.begin(facts_of(message, paid, user, token), handler, update, message, data)
+
+    async def begin(
+        self, facts: dict[str, Any], handler: Next, update: Update, message: Message, data: dict[str, Any]
+    ) -> Any:
+        """Record a charge and take the right to deliver it, then deliver it."""
+        bot: Bot = data["bot"]
         try:
             claim = await self._shop.charges.claim_delivery(bot.id, facts)
         except Exception as error:
             self._outages.record_later(bot, facts, error)
             raise
         if claim is None:
-            logger.info("charge of user %s is settled or in other hands: the repeated update is dropped", user.id)
+            logger.info("charge of user %s is settled or in other hands: the update is dropped", facts["user"])
             return None
         try:
             return await self.deliver(claim, handler, update, message, data)
@@ -132,7 +142,8 @@ class Delivery:
                 return None
             stage = self._shop.catalog.known(body.get("stage")) or await self._shop.stage_of(body)
             doubt = body.get("doubt")
-            if doubt is None and not renews and not await self._limits.take(bot, claim, stage):
+            limited = doubt is None and not renews and not body.get("media")  # media are sold without asking the bot
+            if limited and not await self._limits.take(bot, claim, stage):
                 await self._outcomes.refund_instead(bot, claim, "it was sold out")
                 return None
             if doubt is not None:
@@ -140,11 +151,12 @@ class Delivery:
                 return None
             event: PaymentEvent
             if (subscription := await self._entitlements.give(bot, claim, stage)) is None:
-                event = _event(PaymentCompleted, bot, claim, stage, message)
+                event = _event(MediaSold if body.get("media") else PaymentCompleted, bot, claim, stage, message)
             else:
                 kind = SubscriptionRenewed if body["recurring"] == AGAIN else SubscriptionStarted
                 event = _event(kind, bot, claim, stage, message, subscription=subscription)
             attempt = self._attempt(event, body.get("done", ()))
+            prepare(attempt, claim)
             response = await self._way.carry(handler, update, attempt, data)
         except ENDS_OF_PROCESS:
             raise
@@ -174,7 +186,8 @@ class Delivery:
         )
         if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, refunded, buyer.id))
-        claim = await self._shop.charges.claim_refund(bot.id, facts_of(message, refunded, buyer, token))
+        facts = await self._media.facts_of_refund(bot, facts_of(message, refunded, buyer, token))
+        claim = await self._shop.charges.claim_refund(bot.id, facts)
         if claim is None:
             return None
         try:
@@ -268,7 +281,9 @@ class Delivery:
 
 
 def _event(kind: type[E], bot: Bot, claim: Claim, stage: PaymentStage | None, message: Message, **fields: Any) -> E:
-    return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, message=message, **fields)
+    tells = message.successful_payment is not None or message.refunded_payment is not None  # else it is a carrier
+    fields["message"] = message if tells else None
+    return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, **fields)
 
 
 async def _leave_to_bot(handler: Next, update: Update, data: dict[str, Any], payment: PaymentResult) -> Any:

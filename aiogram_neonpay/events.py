@@ -18,6 +18,7 @@ from aiogram_neonpay.stages import PaymentStage
 __all__ = [
     "AnyEvent",
     "CheckoutDeclined",
+    "MediaSold",
     "PaymentCompleted",
     "PaymentEvent",
     "PaymentRefunded",
@@ -74,6 +75,15 @@ class PaymentEvent(PaymentResult):
 @dataclass(frozen=True)
 class PaymentCompleted(PaymentEvent):
     """A charge to deliver. Handlers run at least once each; :attr:`attempt` tells which run this is."""
+
+
+@dataclass(frozen=True)
+class MediaSold(PaymentCompleted):
+    """Paid media that somebody bought: Telegram has shown them already, and what else goes with it is to be delivered.
+
+    Telegram's id of the charge is not known yet, so :attr:`transaction_id` is an id of ours: of the message that was
+    sold and its buyer, and for ever the same. :attr:`message` is ``None``.
+    """
 
 
 @dataclass(frozen=True)
@@ -235,4 +245,4 @@ AnyEvent = PaymentEvent | CheckoutDeclined | SubscriptionEvent
 def kinds_of(event: AnyEvent) -> tuple[type[AnyEvent], ...]:
     """Return the kinds of handlers an event is offered to, one kind after another."""
     kind = type(event)
-    return (kind, PaymentCompleted) if kind in (SubscriptionStarted, SubscriptionRenewed) else (kind,)
+    return (kind, PaymentCompleted) if kind in (SubscriptionStarted, SubscriptionRenewed, MediaSold) else (kind,)

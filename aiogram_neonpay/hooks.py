@@ -33,7 +33,7 @@ from aiogram.dispatcher.middlewares.manager import MiddlewareManager
 from aiogram.dispatcher.middlewares.user_context import UserContextMiddleware
 from aiogram.fsm.storage.base import BaseEventIsolation, StorageKey
 from aiogram.fsm.storage.memory import DisabledEventIsolation
-from aiogram.types import TelegramObject
+from aiogram.types import Message, TelegramObject
 
 from aiogram_neonpay.attempts import ATTEMPT, PLAIN, TYPED, Attempt
 from aiogram_neonpay.passage import compose, middlewares_of
@@ -258,7 +258,7 @@ class PlainHandlerJudge:
         self, handler: HandlerObject, router: Router, event: TelegramObject, data: dict[str, Any]
     ) -> bool:
         """Whether a handler matched because of the payment: it asks for it, or refuses the message without it."""
-        if "payment" in handler.params:
+        if "payment" in handler.params or not isinstance(event, Message):  # what is no message is all payment
             return True
         bare = event.model_copy(update={"successful_payment": None, "refunded_payment": None})
         context = {key: value for key, value in data.items() if key not in ("payment", "stage", ATTEMPT)}
@@ -301,6 +301,8 @@ class LastEar:
     async def _after(self, handler: Next, event: TelegramObject, data: dict[str, Any]) -> Any:
         attempt: Attempt = data[ATTEMPT]
         try:
+            if attempt.entering is not None:
+                await attempt.enter(event, data)
             response = await handler(event, data)
         except (SkipHandler, CancelHandler):
             raise

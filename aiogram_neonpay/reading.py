@@ -11,7 +11,9 @@ from aiogram.exceptions import TelegramAPIError
 from aiogram.types import StarTransaction, TransactionPartnerUser
 
 from aiogram_neonpay.findings import SHOWN, Finding, Kind, ReconcileReport
+from aiogram_neonpay.ledger.aliases import is_alias
 from aiogram_neonpay.ledger.charges import is_refunded, reference_of
+from aiogram_neonpay.mediasales import MediaSales, as_media, charge_of_media, media_payload_of
 from aiogram_neonpay.payload import InvoiceToken, looks_ours
 from aiogram_neonpay.records import facts_of_row, in_log
 from aiogram_neonpay.shop import Shop
@@ -46,6 +48,7 @@ class Reading:
     def __init__(self, shop: Shop, bot: Bot, state: dict[str, Any], since: float | None, dry_run: bool) -> None:
         self._shop = shop
         self._bot = bot
+        self._media = MediaSales(shop)
         self._state = state
         self._dry_run = dry_run
         self._now = shop.clock()
@@ -122,13 +125,42 @@ class Reading:
             if read is None or not isinstance(partner, TransactionPartnerUser):
                 self._foreign += 1
             else:
-                ours.append((row, partner, read[0], reference_of(row.id, partner.user.id)))
-        known = await self._shop.charges.read(self._bot.id, [name for *_, name in ours])
-        for (row, partner, token, name), record in zip(ours, known, strict=True):
+                ours.append((row, partner, read[0], _name_of(row, partner)))
+        names = [name for *_, name in ours]
+        names += [_own_name(row, partner) for row, partner, *_ in ours if media_payload_of(partner)]
+        known = dict(zip(names, await self._shop.charges.read(self._bot.id, names), strict=True))
+        for row, partner, token, name in ours:
+            record = known[name]
+            if media_payload_of(partner):
+                name, record = await self._find_media(row, partner.user.id, name, record, known)
             await self._judge_one(row, partner, token, name, record)
+
+    async def _find_media(
+        self,
+        row: StarTransaction,
+        user_id: int,
+        name: str,
+        record: dict[str, Any] | None,
+        known: dict[str, dict[str, Any] | None],
+    ) -> tuple[str, dict[str, Any] | None]:
+        """Return the record of the sale of media that a row is about, after noting there what Telegram calls it."""
+        own = reference_of(row.id, user_id)
+        pointer = known[own]
+        if pointer is not None and not is_alias(pointer):
+            return own, pointer  # these media were sold to this buyer before
+        held = self._buffer.get(name) if record is None else record
+        real = None if held is None else held.get("real")
+        if record is not None and not self._dry_run and (real is None or (real == row.id and pointer is None)):
+            record = await self._media.attach(self._bot, name, row.id, user_id)
+            real = None if record is None else record["real"]
+        return (name, record) if real in (None, row.id) else (own, None)
 
     def _read(self, row: StarTransaction, partner: TransactionPartnerUser) -> tuple[InvoiceToken | None] | None:
         """Return what the invoice of a row says, or ``None`` for what is none of ours or was before our time."""
+        if payload := media_payload_of(partner):
+            token = self._shop.signer(self._bot).verify(payload) if looks_ours(payload) else None
+            issued = 0 if token is None else token.issued_at
+            return (token,) if looks_ours(payload) and max(moment_of(row), issued) >= self._scope else None
         if getattr(partner, "transaction_type", "invoice_payment") != "invoice_payment" or not partner.invoice_payload:
             return None
         is_ours, token = self._shop.read_payload(self._bot, partner.invoice_payload, row.amount)
@@ -161,6 +193,8 @@ class Reading:
                 self._wait_for(float(held["at"]))
             return
         facts = facts_of_row(row, partner, token)
+        if media_payload_of(partner):
+            facts = as_media(facts, again=name == _own_name(row, partner))
         if not is_refund and name in self._buffer:
             return
         if not is_refund:
@@ -175,6 +209,7 @@ class Reading:
             facts = held
         if not self._dry_run and await self._shop.charges.note_refund(self._bot.id, facts):
             self._make_due(name)
+        await self._attach(name, facts)
 
     def _wait_for(self, moment: float) -> None:
         """Leave a row to a later reading."""
@@ -187,6 +222,12 @@ class Reading:
         if not self._dry_run and await self._shop.charges.note(self._bot.id, {**facts, "recovered": True}):
             logger.warning("%s was in Telegram's ledger only: it is recovered", in_log(self._bot, name, facts))
             self._make_due(name)
+        await self._attach(name, facts)
+
+    async def _attach(self, name: str, facts: dict[str, Any]) -> None:
+        """Let media that were recorded from a row be found by what Telegram calls their sale."""
+        if facts.get("media") and not self._dry_run:
+            await self._media.attach(self._bot, name, facts["real"], facts["user"])
 
     def _make_due(self, name: str) -> None:
         if len(self.due) < SHOWN:  # the others are found by the worker's next looks
@@ -255,6 +296,17 @@ class Reading:
             drift=drift,
             with_affiliates=self._affiliates,
         )
+
+
+def _own_name(row: StarTransaction, partner: TransactionPartnerUser) -> str:
+    return reference_of(row.id, partner.user.id)
+
+
+def _name_of(row: StarTransaction, partner: TransactionPartnerUser) -> str:
+    """Return the reference under which the charge of a row is recorded."""
+    payload = media_payload_of(partner)
+    charge = charge_of_media(payload, partner.user.id) if payload else row.id
+    return reference_of(charge, partner.user.id)
 
 
 def _whole_stars(nanostars: int) -> int:

@@ -37,6 +37,7 @@ __all__ = [
     "paid_message",
     "payment_of",
     "refunded_message",
+    "status_of",
     "subscription_of",
     "user_of",
 ]
@@ -94,6 +95,7 @@ def facts_of(
 
 def facts_of_row(row: StarTransaction, partner: TransactionPartnerUser, token: InvoiceToken | None) -> dict[str, Any]:
     """Return what the ledger keeps of a charge that is known from a row of Telegram's ledger alone."""
+    payload = partner.invoice_payload or getattr(partner, "paid_media_payload", None) or ""
     facts: dict[str, Any] = {
         "charge": row.id,
         "user": partner.user.id,
@@ -101,7 +103,7 @@ def facts_of_row(row: StarTransaction, partner: TransactionPartnerUser, token: I
         "amount": row.amount,
         "currency": CURRENCY,
         "at": int(row.date.timestamp()),
-        "carrier": {"id": 0, "payload": partner.invoice_payload or "", "from": names_of(partner.user)},
+        "carrier": {"id": 0, "payload": payload, "from": names_of(partner.user)},
     }
     if partner.subscription_period:
         # First payments and renewals look alike here (Bot API ``TransactionPartnerUser``).
@@ -129,6 +131,8 @@ def offer_of(token: InvoiceToken | None, amount: int, currency: str) -> dict[str
 
 def paid_message(record: dict[str, Any]) -> dict[str, Any]:
     """Return what is special of the message that a recorded payment came with, to be fed once more."""
+    if record.get("media"):
+        return {}  # no message tells of paid media
     carrier = record.get("carrier") or {}
     paid = {
         "currency": record["currency"],
@@ -157,7 +161,7 @@ def refunded_message(record: dict[str, Any]) -> dict[str, Any]:
         "currency": record["currency"],
         "total_amount": record["amount"],
         "invoice_payload": (record.get("carrier") or {}).get("payload", ""),
-        "telegram_payment_charge_id": record["charge"],
+        "telegram_payment_charge_id": record.get("real") or record["charge"],
     }
     return {"refunded_payment": refunded}
 
@@ -200,7 +204,7 @@ def payment_of(
             "user_id": record["user"],
             "amount": record["amount"],
             "currency": record["currency"],
-            "status": _status(record),
+            "status": status_of(record),
             "stage": stage,
             "transaction_id": record["charge"],
             "timestamp": datetime.fromtimestamp(record["at"], timezone.utc),
@@ -219,6 +223,8 @@ def payment_of(
             "is_recurring": recurring is not None,
             "is_first_recurring": recurring == "first",
             "subscription_expires_at": _moment(record.get("paid_until")),
+            "is_media": record.get("media", False),
+            "media_charge_id": record.get("real"),
             **fields,
         }
     )
@@ -259,7 +265,8 @@ def foreign_payment(message: Message, paid: SuccessfulPayment | RefundedPayment,
     )
 
 
-def _status(record: dict[str, Any]) -> PaymentStatus:
+def status_of(record: dict[str, Any]) -> PaymentStatus:
+    """Return where a recorded charge stands."""
     if is_refunded(record):
         return PaymentStatus.REFUNDED
     if record["state"] in (UNMATCHED, STUCK):

@@ -34,6 +34,7 @@ from aiogram_neonpay.ledger.charges import (
     is_reference,
     is_refunded,
 )
+from aiogram_neonpay.mediasales import MediaSales
 from aiogram_neonpay.models import PaymentResult, PaymentStatus
 from aiogram_neonpay.news import News
 from aiogram_neonpay.records import in_log, payment_of, refunded_message, user_of
@@ -62,6 +63,7 @@ class Refunds:
         self._shop = shop
         self._feed = feed
         self._news = news
+        self._media = MediaSales(shop)
 
     async def refund(
         self, bot: Bot, payment_id: str, reason: str | None, user_id: int | None, wait: bool
@@ -162,7 +164,7 @@ class Refunds:
         """
         charges, body = self._shop.charges, claim.body
         try:
-            await self._ask_telegram(bot, body["user"], body["charge"])
+            await self._ask_telegram(bot, body["user"], await self._media.charge_of(bot, body))
         except RefundError as error:
             if error.is_final:
                 await charges.settle(claim, **_refused(body, error, awaited=awaited))
@@ -193,7 +195,7 @@ class Refunds:
     async def _send_from_inside(self, bot: Bot, key: RecordKey, record: dict[str, Any]) -> dict[str, Any]:
         """Send the refund of a charge from its own handler, which holds it; the news follow when that returned."""
         try:
-            await self._ask_telegram(bot, record["user"], record["charge"])
+            await self._ask_telegram(bot, record["user"], await self._media.charge_of(bot, record))
         except RefundError as error:
             if error.is_final:
                 changes: dict[str, Any] = {"refund": None}

@@ -7,7 +7,7 @@ from typing import Any
 from aiogram import Bot
 
 from aiogram_neonpay.checks import is_text
-from aiogram_neonpay.errors import InvoiceNotFoundError, ValidationError
+from aiogram_neonpay.errors import InvoiceError, InvoiceNotFoundError, ValidationError
 from aiogram_neonpay.ledger.charges import DELIVERED, REJECTED
 from aiogram_neonpay.ledger.invoices import CANCELLED, OPEN
 from aiogram_neonpay.models import InvoiceStatus, PaymentStatus
@@ -25,6 +25,10 @@ class Tracker:
     async def cancel(self, bot: Bot, invoice_id: str | None, key: str | None) -> bool:
         """Cancel an invoice; ``False`` when it was paid or cancelled before."""
         record = await self._find(bot, invoice_id, key)
+        if record.get("media"):
+            raise InvoiceError(
+                "paid media cannot be cancelled, Telegram asks nobody before it sells them: delete the message"
+            )
         done = False
 
         def change(known: dict[str, Any]) -> dict[str, Any] | None:

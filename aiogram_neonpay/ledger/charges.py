@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from aiogram_neonpay.errors import LedgerError
+from aiogram_neonpay.ledger.aliases import meant, put_alias
 from aiogram_neonpay.ledger.base import (
     CHARGE,
     PARTITIONS,
@@ -303,16 +304,17 @@ class Charges:
         return _tally(body, day_of(self._clock()), {"refunds": 1, "returned": body["amount"]})
 
     async def change(
-        self, key: RecordKey, change: Callable[[dict[str, Any]], dict[str, Any] | None]
+        self, key: RecordKey, change: Callable[[dict[str, Any]], dict[str, Any] | None], *, keep_due: bool = False
     ) -> dict[str, Any] | None:
         """Change a record whoever holds it, such as to note a requested refund.
 
         :param change: gives the fields to change, or ``None`` to leave the record alone.
+        :param keep_due: whether what is next stays as it was.
         :return: the record after the change, or ``None`` if there is none.
         """
 
         def written(write: Write, row: Row) -> Write:
-            if not write.body["free"] and row.due_in is not None and row.due_in > 0:
+            if keep_due or (not write.body["free"] and row.due_in is not None and row.due_in > 0):
                 # Whoever holds it sees the change when they let go, and goes on with what is next.
                 tally = self._tally_of_refund(row.body, write.body)
                 return write._replace(keep_due=True, waiting=reason_of(write.body) is not None, tally=tally)
@@ -325,6 +327,11 @@ class Charges:
     async def mark_refunded(self, key: RecordKey) -> dict[str, Any] | None:
         """Note what Telegram did, whoever holds the charge."""
         return await self.change(key, lambda known: None if is_refunded(known) else {"refund": REFUNDED})
+
+    async def put_alias(self, bot_id: int, name: str, charge: str, user_id: int) -> None:
+        """Let a recorded charge be found by another charge id as well."""
+        alias = RecordKey(bot_id, CHARGE, reference_of(charge, user_id))
+        await put_alias(self._engine, alias, charge, user_id, name)
 
     # Reading
 
@@ -339,7 +346,7 @@ class Charges:
             key = RecordKey(bot_id, CHARGE, payment_id)
             row = (await self._engine.read([key]))[0]
             if row is not None:
-                return key, row.body
+                return await meant(self._engine, key, row.body)
         # What has the form of a reference may still be a charge id: those are opaque.
         if user_id is not None:
             names = [reference_of(payment_id, user_id)]
@@ -348,7 +355,7 @@ class Charges:
         keys = [RecordKey(bot_id, CHARGE, name) for name in names]
         for key, row in zip(keys, await self._engine.read(keys), strict=True):
             if row is not None and row.body["charge"] == payment_id:
-                return key, row.body
+                return await meant(self._engine, key, row.body)
         return None
 
     async def read(self, bot_id: int, names: list[str]) -> list[dict[str, Any] | None]:

@@ -13,8 +13,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timezone
-from functools import lru_cache
 from typing import Any, Literal
 
 from aiogram_neonpay.errors import LedgerError
@@ -32,6 +30,7 @@ from aiogram_neonpay.ledger.base import (
     partition_of,
 )
 from aiogram_neonpay.ledger.leases import Claim, Leases
+from aiogram_neonpay.ledger.tallies import day_of, sale_of, tally_of
 
 __all__ = ["LEASE", "Charges", "Claim", "is_reference", "is_refunded", "next_step", "reason_of", "reference_of"]
 
@@ -39,9 +38,6 @@ logger = logging.getLogger("aiogram_neonpay")
 
 LEASE = 60.0
 """Seconds for which a claim holds unless it is renewed; a dead worker's charge is free after that."""
-
-COUNTABLE = 1 << 52
-"""Stars. No charge has more; one that claims to have must not fail the counters of a storage, which end at 64 bits."""
 
 PAID, DELIVERED, UNMATCHED, STUCK, REJECTED = "paid", "delivered", "unmatched", "stuck", "rejected"
 REQUESTED, REFUNDED, ANNOUNCED = "requested", "refunded", "announced"
@@ -77,16 +73,6 @@ def next_step(body: dict[str, Any]) -> Step | None:
     if refund == REFUNDED:
         return ANNOUNCE_REFUND
     return DELIVER if refund is None and body["state"] == PAID else None
-
-
-def day_of(moment: float) -> str:
-    """Return the day under which a moment is counted: UTC, as ``2026-11-23``."""
-    return _day(int(moment // 86400))
-
-
-@lru_cache(maxsize=16)
-def _day(number: int) -> str:
-    return datetime.fromtimestamp(number * 86400, timezone.utc).strftime("%Y-%m-%d")
 
 
 def reason_of(body: dict[str, Any]) -> str | None:
@@ -301,7 +287,7 @@ class Charges:
     def _tally_of_refund(self, known: dict[str, Any], body: dict[str, Any]) -> Tally | None:
         if is_refunded(known) or not is_refunded(body):
             return None
-        return _tally(body, day_of(self._clock()), {"refunds": 1, "returned": body["amount"]})
+        return tally_of(body, day_of(self._clock()), {"refunds": 1, "returned": body["amount"]})
 
     async def change(
         self, key: RecordKey, change: Callable[[dict[str, Any]], dict[str, Any] | None], *, keep_due: bool = False
@@ -390,18 +376,5 @@ class Charges:
 def _new(key: RecordKey, body: dict[str, Any], due_in: float | None, *, waiting: bool = False) -> Write:
     """Return the write of a record that is new to the storage: with its buyer's history and the counters."""
     at = body["at"]
-    tally = _tally(body, day_of(at), _sale(body))
+    tally = tally_of(body, day_of(at), sale_of(body, refunded=is_refunded(body)))
     return Write(key, body, 0, due_in, False, waiting, body["user"], float(at), tally=tally)
-
-
-def _tally(body: dict[str, Any], day: str, counts: dict[str, int]) -> Tally | None:
-    """Return what a charge adds to the counters of a day: nothing, if a counter cannot hold it."""
-    if abs(body["amount"]) > COUNTABLE:
-        return None
-    stage = body.get("stage") or ""
-    return Tally(day, {f"{stage}:{name}": number for name, number in counts.items()})
-
-
-def _sale(body: dict[str, Any]) -> dict[str, int]:
-    sold = {"count": 1, "stars": body["amount"]}
-    return {**sold, "refunds": 1, "returned": body["amount"]} if is_refunded(body) else sold

@@ -12,6 +12,7 @@ from aiogram_neonpay.errors import LedgerError
 from aiogram_neonpay.ledger import charges as rules
 from aiogram_neonpay.ledger.base import RecordKey, Write
 from aiogram_neonpay.ledger.charges import DELIVERED, PAID, REJECTED, STUCK, UNMATCHED, Charges, Claim
+from aiogram_neonpay.ledger.tallies import day_of
 from tests.ledger.engines import (
     BUYER,
     PAID_AT,
@@ -491,7 +492,7 @@ async def test_a_record_that_the_storage_lost_is_written_again_by_who_holds_it(
     found = ledger.bot_id + 1
     [body] = await ledger.charges().history(found, BUYER, limit=10, offset=0)
     assert body == held.body and body["state"] == DELIVERED and body["attempts"] == 1
-    [counts] = await ledger.charges().tallies(found, [rules.day_of(PAID_AT)])
+    [counts] = await ledger.charges().tallies(found, [day_of(PAID_AT)])
     assert counts == {"premium:count": 1, "premium:stars": 25}
     assert f"payment {held.key.name} of 25 Stars by user {BUYER}: the storage has lost its record" in caplog.text
 

@@ -110,7 +110,26 @@ def _add_sandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=run)
 
 
-COMMANDS: tuple[Command, ...] = (_add_sandbox,)
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Say what ``doctor`` takes."""
+    about = "look for what silently kills sales, such as updates not asked for, or a storage that forgets"
+    parser = commands.add_parser(
+        "doctor", help=about, description=about[0].upper() + about[1:] + ". It changes nothing."
+    )
+    parser.add_argument(
+        "program", metavar="MODULE:NAME", help="where the Dispatcher, or the NeonPay, is: bot:dp for dp in bot.py"
+    )
+    parser.add_argument("--bot", metavar="MODULE:NAME", help="where the Bot is; without it, one is made from BOT_TOKEN")
+
+    def run(chosen: argparse.Namespace) -> int:
+        from aiogram_neonpay.consultation import consult
+
+        return consult(chosen.program, chosen.bot, out=sys.stdout, err=sys.stderr)
+
+    parser.set_defaults(run=run)
+
+
+COMMANDS: tuple[Command, ...] = (_add_sandbox, _add_doctor)
 """One function for each command: it adds a parser, and to that ``run=``, which returns the exit status."""
 
 

@@ -3,6 +3,7 @@
 from aiogram_neonpay.access import Access
 from aiogram_neonpay.adapters import AiogramAdapter
 from aiogram_neonpay.core import NeonPay, NeonPayCore
+from aiogram_neonpay.diagnosis import Diagnosis, Symptom
 from aiogram_neonpay.errors import (
     BuyerUnreachableError,
     ConfigurationError,
@@ -23,6 +24,7 @@ from aiogram_neonpay.errors import (
 )
 from aiogram_neonpay.events import (
     CheckoutDeclined,
+    MediaSold,
     PaymentCompleted,
     PaymentEvent,
     PaymentRefunded,
@@ -63,6 +65,7 @@ __all__ = [
     "CheckoutDeclined",
     "ConfigurationError",
     "DeliveryError",
+    "Diagnosis",
     "Finding",
     "HasAccess",
     "IdempotencyError",
@@ -72,6 +75,7 @@ __all__ = [
     "InvoiceStatus",
     "LedgerError",
     "LegacyInvoice",
+    "MediaSold",
     "NeonPay",
     "NeonPayCore",
     "NeonPayError",
@@ -105,6 +109,7 @@ __all__ = [
     "SubscriptionRestored",
     "SubscriptionStarted",
     "SubscriptionState",
+    "Symptom",
     "ValidationError",
     "create_neonpay",
     "donate_keyboard",

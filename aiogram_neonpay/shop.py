@@ -8,12 +8,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from datetime import datetime, timezone
 from typing import Any
 
 from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import BaseStorage
 
-from aiogram_neonpay.checks import check_stage_id
+from aiogram_neonpay.checks import check_stage_id, is_text
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.buyers import GRACE, Buyers
@@ -21,6 +22,7 @@ from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 from aiogram_neonpay.ledger.readings import Readings
 from aiogram_neonpay.ledger.stock import Stocks
+from aiogram_neonpay.ledger.timed import in_time
 from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
 from aiogram_neonpay.records import payment_of
@@ -40,6 +42,10 @@ Legacy = Callable[[str, int], LegacyInvoice | None]
 
 LONGEST_GRACE = 30 * 86400
 """Seconds."""
+KEY_NOTED = 3600.0
+"""Seconds between two notes of the key in use."""
+KEY_MATTERS = 400 * 86400.0
+"""Seconds for which invoices of a key that is not used any more may still be paid, or renewed."""
 MIN_SECRET = 16
 """Characters. A shorter secret could be guessed, and with it invoices forged."""
 
@@ -68,7 +74,7 @@ class Shop:
         if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
             raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
         for name, value in (("secret", secret), *(("previous_secrets", item) for item in previous_secrets)):
-            if value is not None and (not _is_text(value) or len(value) < MIN_SECRET):
+            if value is not None and (not is_text(value) or len(value) < MIN_SECRET):
                 raise ValidationError(name, f"must be a string of at least {MIN_SECRET} characters", "...")
         if storage is not None and not isinstance(storage, BaseStorage):
             raise ConfigurationError(f"storage must be an aiogram BaseStorage, not {type(storage).__name__}")
@@ -188,6 +194,24 @@ class Shop:
             known = self._signers[bot.id] = (bot.token, signer)
         return known[1]
 
+    async def unknown_keys(self, bot: Bot) -> datetime | None:
+        """Note with which key invoices are signed now; return until when one was in use that is not known any more."""
+        signer, now = self.signer(bot), self.clock()
+        await self.readings.open(bot.id, now)
+        lost: float | None = None
+
+        def note(known: dict[str, Any]) -> dict[str, Any] | None:
+            nonlocal lost
+            keys: dict[str, float] = known.get("keys", {})
+            lost = max((at for name, at in keys.items() if name not in signer.fingerprints), default=None)
+            current = signer.fingerprints[0]
+            if now - keys.get(current, 0.0) < KEY_NOTED:
+                return None
+            return {"keys": {name: at for name, at in {**keys, current: now}.items() if at > now - KEY_MATTERS}}
+
+        await self.readings.change(bot.id, note)
+        return None if lost is None else datetime.fromtimestamp(lost, timezone.utc)
+
     def read_payload(
         self, bot: Bot, payload: str, amount: int, currency: str = CURRENCY
     ) -> tuple[bool, InvoiceToken | None]:
@@ -236,7 +260,7 @@ class Shop:
                 self.require_installed()
                 assert self.dispatcher is not None
                 storage = self.dispatcher.storage
-            self._engine = open_engine(storage, self._own_clock)
+            self._engine = in_time(open_engine(storage, self._own_clock))
         return self._engine
 
     @property
@@ -278,11 +302,6 @@ class Shop:
         if self._readings is None:
             self._readings = Readings(self.engine)
         return self._readings
-
-
-def _is_text(value: object) -> bool:
-    """Whether a value is a string that can be written as UTF-8."""
-    return isinstance(value, str) and not any(0xD800 <= ord(character) <= 0xDFFF for character in value)
 
 
 async def _never_read(bot: Bot, moment: float) -> bool:

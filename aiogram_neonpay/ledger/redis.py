@@ -26,7 +26,7 @@ from aiogram.fsm.storage.base import KeyBuilder, StorageKey
 from redis.asyncio.client import Redis
 
 from aiogram_neonpay.errors import LedgerError
-from aiogram_neonpay.ledger.base import PARTITIONS, RecordKey, Row, Write, partition_of
+from aiogram_neonpay.ledger.base import PARTITIONS, PATIENCE, RecordKey, Row, Write, partition_of
 
 __all__ = ["NeonPayKeyBuilder", "RedisEngine"]
 
@@ -106,9 +106,12 @@ class RedisEngine:
     """
 
     durable = True
+    patience: float | None = PATIENCE
+    client: Redis
+    """What the doctor asks about persistence."""
 
     def __init__(self, redis: Redis, prefix: str = "np", clock: Callable[[], float] | None = None) -> None:
-        self._redis = redis
+        self.client = self._redis = redis
         self._keys = NeonPayKeyBuilder(prefix)
         self._clock = clock
         self._write = redis.register_script(_WRITE)

@@ -50,6 +50,24 @@ class Clock:
         return int(self.now())
 
     @property
+    def running(self) -> bool:
+        """Whether time passes by itself."""
+        return self._running
+
+    def pause(self) -> None:
+        """Stop the time; :meth:`advance` still moves it. Deadlines stop too, real ones of clients do not."""
+        self._base = self.now()
+        self._running = False
+        self._arm()
+
+    def resume(self) -> None:
+        """Let time pass by itself again, from where it stands."""
+        self._base = self.now()
+        self._origin = time.monotonic()
+        self._running = True
+        self._arm()
+
+    @property
     def waiting(self) -> int:
         """How many timers have yet to fire."""
         return sum(1 for timer in self._timers if not timer.cancelled)

@@ -12,6 +12,7 @@ from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.forwarding import Content
 from aiogram_neonpay.sandbox.models import CallbackQuery, Chat, InlineQuery, Invoice, Json, Message, Person
 from aiogram_neonpay.sandbox.rules import CALLBACK_RETENTION, INLINE_RETENTION, OTHER_RETENTION, TEXT_CHARACTERS
+from aiogram_neonpay.sandbox.transcript import slug_of
 from aiogram_neonpay.sandbox.world import BotAccount, World
 
 #: Where people are when a button asks: latitude and longitude, in degrees.
@@ -19,9 +20,10 @@ _HOME = {"latitude": 40.4093, "longitude": 49.8671}
 Query = TypeVar("Query", CallbackQuery, InlineQuery)
 
 
-def write(world: World, person: Person, chat: Chat, text: str) -> Message:
+def write(world: World, person: Person, chat: Chat, text: str, reply_to: Message | None = None) -> Message:
     """Send a text as this person; every bot of the chat gets it (groups: privacy mode is off).
 
+    :param reply_to: the message of this chat that it answers.
     :raises SandboxError: for an empty or over-long text, or a chat the person is not in.
     """
     text = text.strip()
@@ -33,6 +35,9 @@ def write(world: World, person: Person, chat: Chat, text: str) -> Message:
     entities = found_entities(text)
     if entities:
         fields["entities"] = entities
+    if reply_to is not None:
+        replied = {name: value for name, value in reply_to.body.items() if name != "reply_to_message"}
+        fields = {"reply_to_message": replied, **fields}
     return post_as(world, person, chat, fields)
 
 
@@ -163,8 +168,7 @@ def linked_invoice(world: World, link: str) -> Invoice:
 
     :raises SandboxError: when no bot of this sandbox has made it.
     """
-    slug = link.strip().rsplit("/", 1)[-1].lstrip("$")
-    invoice = world.links.get(slug)
+    invoice = world.links.get(slug_of(link))
     if invoice is None:
         raise SandboxError(f"no invoice has the link {link!r}")
     return invoice

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from aiogram_neonpay.sandbox.models import Chat, ChatMessage, Json, Message
+from aiogram_neonpay.sandbox.models import Chat, ChatMessage, Invoice, Json, Message
 
 #: The fields of messages that only report that something happened.
 SERVICE_FIELDS = ("successful_payment", "refunded_payment", "pinned_message")
@@ -101,8 +101,29 @@ def find_reply_button(chats: Iterable[Chat], text: str) -> tuple[Chat, Json] | N
     return None
 
 
-def newest_invoice(chats: Iterable[Chat], after: int = 0, payload: str | None = None) -> Message | None:
-    """Find the newest invoice message, if it is newer than the message number ``after``.
+def shown_invoice(message: Message, links: Mapping[str, Invoice]) -> Invoice | None:
+    """Return what can be paid for from a message: the invoice it is, or one that a button of it links to.
+
+    Subscriptions are sold through links alone (Bot API ``createInvoiceLink``).
+
+    :param links: the invoices behind links, by slug.
+    """
+    if message.invoice is not None:
+        return message.invoice
+    rows = message.body.get("reply_markup", {}).get("inline_keyboard", [])
+    urls = [button["url"] for row in rows for button in row if "url" in button]
+    return next((links[slug] for url in urls if (slug := slug_of(url)) in links), None)
+
+
+def slug_of(link: str) -> str:
+    """Return the slug of an invoice link (``https://t.me/$slug``, ``t.me/invoice/slug``), or of a bare one."""
+    return link.strip().rsplit("/", 1)[-1].lstrip("$")
+
+
+def newest_invoice(
+    chats: Iterable[Chat], links: Mapping[str, Invoice], after: int = 0, payload: str | None = None
+) -> Message | None:
+    """Find the newest message with something to pay for, if it is newer than the message number ``after``.
 
     :param payload: only one with this payload.
     """
@@ -110,6 +131,8 @@ def newest_invoice(chats: Iterable[Chat], after: int = 0, payload: str | None = 
         message
         for chat in chats
         for message in chat.messages.values()
-        if message.invoice and message.order > after and payload in (None, message.invoice.payload)
+        if message.order > after
+        and (invoice := shown_invoice(message, links)) is not None
+        and payload in (None, invoice.payload)
     ]
     return max(messages, key=lambda message: message.order, default=None)

@@ -17,6 +17,7 @@ from aiogram_neonpay.sandbox.transcript import (
     find_reply_button,
     inline_rows,
     newest_invoice,
+    shown_invoice,
 )
 from aiogram_neonpay.sandbox.world import World
 
@@ -50,11 +51,24 @@ class SandboxUser(Sharing):
         return [chat_message(message, self.id) for message in self._chat(chat, bot).messages.values()]
 
     async def send(
-        self, text: str, *, chat: SandboxGroup | int | None = None, bot: str | int | None = None
+        self,
+        text: str,
+        *,
+        chat: SandboxGroup | int | None = None,
+        bot: str | int | None = None,
+        reply_to: ChatMessage | None = None,
     ) -> ChatMessage:
-        """Write a message; the bot's update is queued when this returns."""
+        """Write a message; the bot's update is queued when this returns.
+
+        :param reply_to: the message of this chat that it answers.
+        :raises SandboxError: for an empty or over-long text, or a message that is not in this chat.
+        """
         self._acted = self._world.last_order
-        return chat_message(people.write(self._world, self._person, self._chat(chat, bot), text))
+        place = self._chat(chat, bot)
+        replied = None if reply_to is None else place.messages.get(reply_to.id)
+        if reply_to is not None and replied is None:
+            raise SandboxError(f"there is no message {reply_to.id} in the chat to reply to")
+        return chat_message(people.write(self._world, self._person, place, text, replied))
 
     async def tap(
         self,
@@ -105,8 +119,9 @@ class SandboxUser(Sharing):
     ) -> Receipt:
         """Open an invoice, confirm, and wait for the outcome.
 
-        Without arguments the newest invoice message is paid. One that came after the person's last message
-        or tap is waited for; if none comes within a second, an older one is paid.
+        Without arguments the newest invoice message is paid, or the newest with a button that links to an invoice.
+        One that came after the person's last message or tap is waited for; if none comes within a second, an older one
+        is paid.
 
         :param invoice: a :class:`ChatMessage` or an aiogram ``Message``.
         :param link: an invoice link or its slug.
@@ -122,8 +137,10 @@ class SandboxUser(Sharing):
             content, message = await self._about(payload, chat, timeout)
         else:
             message = self._given(invoice) if invoice is not None else await self._offered(chat, timeout)
-            content = _invoice_of(message)
-        form = self._payments.open_form(self._person, content, message)
+            content = self._invoice_of(message)
+        # A message that only links to its invoice does not become a receipt.
+        paid = message if message is not None and message.invoice is not None else None
+        form = self._payments.open_form(self._person, content, paid)
         return await self._payments.submit(self._person.id, form.id)
 
     async def inline(self, text: str = "", *, bot: str | int | None = None, timeout: float = PATIENCE) -> list[Json]:
@@ -206,12 +223,19 @@ class SandboxUser(Sharing):
 
     # --- finding things ---
 
+    def _invoice_of(self, message: Message) -> Invoice:
+        invoice = shown_invoice(message, self._world.links)
+        if invoice is None:
+            raise SandboxError(f"the message {message.id} is no invoice, and no button of it links to one")
+        return invoice
+
     async def _offered(self, chat: SandboxGroup | int | None, timeout: float) -> Message:
         chats = self._chats(chat)
-        older = newest_invoice(chats)
+        links = self._world.links
+        older = newest_invoice(chats, links)
         patience = timeout if older is None else min(SECOND_LOOK, timeout)
-        await self._wait(lambda: newest_invoice(chats, self._acted) is not None, patience)
-        found = newest_invoice(chats, self._acted) or newest_invoice(chats)
+        await self._wait(lambda: newest_invoice(chats, links, self._acted) is not None, patience)
+        found = newest_invoice(chats, links, self._acted) or newest_invoice(chats, links)
         if found is None:
             raise SandboxError(f"{self.name} sees no invoice{self._last_words(chats)}")
         return found
@@ -222,9 +246,9 @@ class SandboxUser(Sharing):
         chats = self._chats(chat)
 
         def find() -> tuple[Invoice, Message | None] | None:
-            message = newest_invoice(chats, payload=payload)
-            if message is not None and message.invoice is not None:
-                return message.invoice, message
+            message = newest_invoice(chats, self._world.links, payload=payload)
+            if message is not None:
+                return self._invoice_of(message), message
             links = [invoice for invoice in self._world.links.values() if invoice.payload == payload]
             return (links[-1], None) if links else None
 
@@ -251,9 +275,3 @@ class SandboxUser(Sharing):
             bot, command = followed
             people.write(self._world, self._person, self._world.private_chat(bot.id, self.id), command)
         return None
-
-
-def _invoice_of(message: Message) -> Invoice:
-    if message.invoice is None:
-        raise SandboxError(f"the message {message.id} is no invoice")
-    return message.invoice

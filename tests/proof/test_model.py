@@ -426,7 +426,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 compare(told + name, body.get(name, 0), getattr(charge, name))
             compare(told + "facts", {name: body.get(name) for name in self.facts[number]}, self.facts[number])
         for label, claim in model.claims.items():
-            if (held := self.claims.get(label)) is not None:
+            if (held := self.claims.get(label)) is not None and not claim.lost:
                 # What a worker knows of a charge it holds decides what it does next, as much as the ledger does.
                 compare(f"the next step of claim {label}", held.step, claim.step)
                 compare(f"the version that claim {label} knows", held.body["v"], claim.seen)

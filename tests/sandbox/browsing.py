@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aiogram import Router
 from playwright.async_api import Browser, Page, expect
 
 from aiogram_neonpay.sandbox import RunningSandbox, serve_dispatcher
@@ -65,10 +66,18 @@ async def opened(
 
 
 @contextlib.asynccontextmanager
-async def visiting(browser: Browser, width: str, *, touch: bool = False) -> AsyncIterator[Visit]:
-    """Open the page of a running shop; at the end it has met no errors, and stayed on this machine."""
+async def visiting(
+    browser: Browser, width: str, *, touch: bool = False, router: Router | None = None
+) -> AsyncIterator[Visit]:
+    """Open the page of a running shop; at the end it has met no errors, and stayed on this machine.
+
+    :param router: what the shop does beside selling.
+    """
+    dispatcher = make_shop()
+    if router is not None:
+        dispatcher.include_router(router)
     async with (
-        serve_dispatcher(make_shop(), name="Neon Shop", group="Club") as running,
+        serve_dispatcher(dispatcher, name="Neon Shop", group="Club") as running,
         opened(browser, running.server.url, width, touch=touch) as (page, troubles),
     ):
         visit = Visit(page, running, width == "phone", troubles)

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from aiogram_neonpay.sandbox import SandboxError
 from tests.sandbox.conftest import START, Stand
 from tests.sandbox.raw import INVOICE, call
 
@@ -204,3 +205,51 @@ async def test_bots_and_people_are_made_and_looked_at(control: Control) -> None:
     assert (seen["pending_updates"], seen["polling"], seen["webhook"], seen["name"]) == (1, False, None, "Second")
     assert "already" in (await control.post("bots", 400, username="second_bot"))["error"]
     assert "cannot go back" in (await control.post("clock", 400, seconds=-0.5))["error"]
+
+
+@pytest.mark.asyncio
+async def test_the_clock_is_stopped_set_to_a_moment_and_let_run(control: Control) -> None:
+    assert await control.post("clock", moment=START + 90) == {"now": START + 90, "running": False}
+    assert (await control.get("state"))["running"] is False
+    for body, complaint in (
+        ({"moment": START}, "cannot go back"),
+        ({"running": 1}, "the field 'running' must be true or false"),
+        ({"seconds": 1, "running": True}, "not 2 of them"),
+        ({}, "not 0 of them"),
+        ({"minutes": 1}, "there is no field 'minutes'"),
+    ):
+        assert complaint in (await control.post("clock", 400, **body))["error"]
+    running = await control.post("clock", running=True)
+    assert running["running"] is True and START + 90 <= running["now"] < START + 150
+    stopped = await control.post("clock", running=False)
+    assert control.stand.sandbox.clock.now() == stopped["now"] >= running["now"]
+
+
+@pytest.mark.asyncio
+async def test_the_newest_messages_of_a_chat_are_read_and_answered(control: Control) -> None:
+    alice = control.stand.alice
+    for number in range(3):
+        await control.stand.bot.send_message(alice.id, f"number {number}")
+    whole = await control.get(f"users/{alice.id}/messages")
+    assert (len(whole["messages"]), whole["earlier"]) == (3, 0)
+    newest = await control.get(f"users/{alice.id}/messages?limit=2")
+    assert ([item["text"] for item in newest["messages"]], newest["earlier"]) == (["number 1", "number 2"], 1)
+    replied = whole["messages"][0]["id"]
+    sent = await control.post(f"users/{alice.id}/send", text="Which?", reply_to=replied)
+    assert sent["reply_to"] == {"id": replied, "name": "Neon Demo", "text": "number 0"}
+    update = await control.stand.update("message")
+    assert update.message and update.message.reply_to_message
+    assert update.message.reply_to_message.message_id == replied
+    assert "no longer there" in (await control.post(f"users/{alice.id}/send", 400, text="x", reply_to=999))["error"]
+
+
+@pytest.mark.asyncio
+async def test_a_person_replies_only_to_what_is_in_the_chat(control: Control) -> None:
+    alice, bob = control.stand.alice, control.stand.bob
+    await control.stand.bot.send_message(alice.id, "A question")
+    answer = await alice.send("An answer", reply_to=alice.messages()[-1])
+    assert answer.raw["reply_to_message"]["text"] == "A question"
+    again = await alice.send("Another", reply_to=answer)
+    assert "reply_to_message" not in again.raw["reply_to_message"]
+    with pytest.raises(SandboxError, match="there is no message"):
+        await bob.send("Not mine", reply_to=again)

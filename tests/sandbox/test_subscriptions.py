@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -314,3 +316,17 @@ async def test_aiogram_edits_a_subscription_over_http(club: Club) -> None:
         assert subscription.canceled_by_bot
         with pytest.raises(TelegramBadRequest, match="USER_ID_INVALID"):
             await bot.edit_user_star_subscription(club.bob.id, subscription.first_charge_id, False)
+
+
+@pytest.mark.asyncio
+async def test_the_button_that_links_to_an_invoice_is_enough_to_pay(club: Club) -> None:
+    keys = {"inline_keyboard": [[{"text": "Subscribe", "url": await club.link(amount=70)}]]}
+    await club.call("sendMessage", chat_id=club.alice.id, text="A club", reply_markup=json.dumps(keys))
+
+    await club.alice.tap("Subscribe")
+    paying = asyncio.ensure_future(club.alice.pay())
+    await club.consent()
+    receipt = await paying
+
+    assert (receipt.ok, receipt.amount, receipt.subscription_expiration_date) == (True, 70, START + MONTH)
+    assert not any(message.paid for message in club.alice.messages() if message.text == "A club")

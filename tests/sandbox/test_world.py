@@ -24,6 +24,20 @@ def test_a_stopped_clock_moves_only_by_hand_and_fires_timers_at_their_own_moment
 
 
 @pytest.mark.asyncio
+async def test_a_clock_that_is_stopped_holds_its_timers_until_it_runs_again() -> None:
+    clock = Clock(START)
+    fired = asyncio.Event()
+    clock.call_at(clock.now() + 0.01, fired.set)
+    clock.pause()
+    stood = clock.now()
+    await asyncio.sleep(0.03)
+    assert (clock.now(), clock.running, fired.is_set()) == (stood, False, False)
+    clock.resume()
+    await asyncio.wait_for(fired.wait(), 5)
+    assert stood + 0.01 <= clock.now() < stood + 5
+
+
+@pytest.mark.asyncio
 async def test_a_running_clock_fires_by_itself_and_can_be_hurried() -> None:
     clock = Clock()
     await asyncio.wait_for(clock.sleep(0.01), 5)

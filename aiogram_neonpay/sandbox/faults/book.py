@@ -39,6 +39,8 @@ class FaultBook:
         self._rules: dict[int, Fault] = {}
         self._released = Signal()
         self._epoch = 0
+        #: Called after each strike.
+        self.on_strike: Callable[[], None] = lambda: None
 
     @property
     def rules(self) -> list[Fault]:
@@ -82,9 +84,9 @@ class FaultBook:
             if not isinstance(rule, CallFault) or not rule.fits(subject):
                 continue
             if rule.slow is not None:
-                if rule.strike():
+                if self._strikes(rule):
                     waits[rule.when].append(rule)
-            elif fault is None and rule.strike():
+            elif fault is None and self._strikes(rule):
                 fault = rule
         return Strike(tuple(waits["before"]), tuple(waits["after"]), fault)
 
@@ -94,11 +96,11 @@ class FaultBook:
         :param reorder: whether rules that reorder are asked.
         """
         rules = (rule for rule in self._updates(subject) if not rule.repeat and (reorder or not rule.reorder))
-        return next((rule for rule in rules if rule.strike()), None)
+        return next((rule for rule in rules if self._strikes(rule)), None)
 
     def for_delivered(self, subject: Subject) -> list[UpdateFault]:
         """Decide by which rules a confirmed update comes again."""
-        return [rule for rule in self._updates(subject) if rule.repeat and rule.strike()]
+        return [rule for rule in self._updates(subject) if rule.repeat and self._strikes(rule)]
 
     async def hold(self, rules: Iterable[CallFault]) -> None:
         """Wait as long as slow and hanging rules say, one after another, in real seconds.
@@ -109,6 +111,12 @@ class FaultBook:
         for rule in rules:
             seconds = rule.slow or rule.hang or 0.0
             await self._released.until(partial(self._lets_go, rule, epoch), seconds)
+
+    def _strikes(self, rule: Fault) -> bool:
+        struck = rule.strike()
+        if struck:
+            self.on_strike()
+        return struck
 
     def _lets_go(self, rule: CallFault, epoch: int) -> bool:
         return rule.id not in self._rules or self._epoch != epoch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 from aiogram_neonpay.sandbox import arguments
@@ -48,6 +49,7 @@ class Faults:
     def __init__(self, world: World) -> None:
         self._world = world
         self._book = world.faults
+        self._book.on_strike = partial(world.feed.publish, "faults")
 
     def __iter__(self) -> Iterator[Fault]:
         return iter(self._book.rules)

@@ -17,8 +17,10 @@ def content_view(world: World, message: Message, viewer: int) -> Json:
     """Return what a message holds beside its text, as one person sees it.
 
     ``files``: ``kind``, ``name``, ``url``, ``picture`` (whether the URL shows one), ``width``, ``height``.
-    ``paid_media``: ``stars``, ``bought``, and ``media`` like ``files``, without URL until they are bought.
-    ``note``: what else it is, in words. ``forwarded_from``: a name. ``reactions``: emoji.
+    ``paid_media``: ``stars``, ``bot_name``, ``bought``, ``media``: like ``files``, without URL until they
+    are bought.
+    ``note``: what else it is, in words; ``service`` with it for what only reports. ``album``: what the messages of one
+    album share. ``forwarded_from``: a name. ``reactions``: emoji.
     """
     body = seen_by(message, viewer)
     view: Json = {}
@@ -30,11 +32,16 @@ def content_view(world: World, message: Message, viewer: int) -> Json:
     if message.paid_media is not None:
         view["paid_media"] = {
             "stars": message.paid_media.stars,
+            "bot_name": world.bots[message.paid_media.bot_id].name,
             "bought": viewer in message.paid_media.buyers,
             "media": [_paid(world, item) for item in body["paid_media"]["paid_media"]],
         }
     elif not files and (note := described(body)):
         view["note"] = note
+    if "pinned_message" in body:
+        view["service"] = True
+    if "media_group_id" in body:
+        view["album"] = body["media_group_id"]
     if "forward_from" in body:
         view["forwarded_from"] = body["forward_from"]["first_name"]
     if message.reactions:
@@ -55,7 +62,8 @@ def described(body: Json) -> str:
     if "pinned_message" in body:
         return "A message was pinned"
     if "paid_media" in body:
-        return f"Paid media for {body['paid_media']['star_count']} Stars"
+        stars = body["paid_media"]["star_count"]
+        return f"Paid media for {stars:,} {'Star' if stars == 1 else 'Stars'}"
     if "invoice" in body:
         return f"{body['invoice']['title']}: {body['invoice']['description']}"
     kind = next((kind for kind in FILE_FIELDS if kind in body), "")

@@ -10,8 +10,9 @@ its username.
                                          time, bots with balances and what keeps them from their updates
 ``POST /users``                          ``{name, stars?, language_code?, started?}``: a new person
 ``GET /users/{id}/chats``                the person's chat list
-``GET /users/{id}/messages``             one chat (``?chat_id=&bot_id=``): messages, keyboard, commands
-``POST /users/{id}/send``                ``{text, chat_id?, bot_id?}``: write a message
+``GET /users/{id}/messages``             one chat (``?chat_id=&bot_id=&limit=``): its newest messages, how many
+                                         are ``earlier``, keyboard, commands
+``POST /users/{id}/send``                ``{text, chat_id?, bot_id?, reply_to?}``: write a message, in reply to another
 ``POST /users/{id}/tap``                 ``{message_id, row, column, chat_id?, bot_id?}``: tap an inline
                                          button; answers ``{text, alert, url, answered}``
                                          or ``{button}``: tap an inline or reply button by its text
@@ -61,7 +62,9 @@ its username.
                                          ``{update, drop | delay | reorder | repeat, ...}`` as
                                          ``Faults.add_update``; answers the rule with its ``id``
 ``DELETE /faults``, ``/faults/{id}``     forget all rules, or one
-``POST /clock``                          ``{seconds}``: move time forward; fractions are allowed
+``POST /clock``                          ``{seconds}``: move time forward, fractions are allowed; ``{moment}``: to a
+                                         moment, Unix seconds; ``{running}``: let it run by itself or stop it;
+                                         answers ``{now, running}``
 ``GET /log``                             the latest updates and Bot API calls
 ``GET /events``                          server-sent events: message, deleted, action, users, ledger,
                                          subscriptions, commands, listening, update, call, clock, faults
@@ -84,15 +87,16 @@ from aiogram_neonpay.sandbox.errors import SandboxError
 from aiogram_neonpay.sandbox.http import views
 from aiogram_neonpay.sandbox.http.connections import in_time
 from aiogram_neonpay.sandbox.http.control_bots import bot_routes
+from aiogram_neonpay.sandbox.http.control_clock import clock_routes
 from aiogram_neonpay.sandbox.http.control_faults import fault_routes
 from aiogram_neonpay.sandbox.http.control_sharing import sharing_routes
 from aiogram_neonpay.sandbox.http.control_subscriptions import subscription_routes
 from aiogram_neonpay.sandbox.http.fields import (
     Handler,
     Route,
+    asked,
     body_of,
     counted,
-    number,
     only,
     optional_id,
     text,
@@ -103,6 +107,7 @@ from aiogram_neonpay.sandbox.http.listening import Listening
 from aiogram_neonpay.sandbox.methods import shown_call
 from aiogram_neonpay.sandbox.models import Chat, Invoice, Json, Message, Receipt
 from aiogram_neonpay.sandbox.presence import find_bot
+from aiogram_neonpay.sandbox.rules import MESSAGES_KEPT
 from aiogram_neonpay.sandbox.transcript import inline_rows
 from aiogram_neonpay.sandbox.users import SandboxUser
 
@@ -113,8 +118,6 @@ _HEARTBEAT_SECONDS = 15.0
 _LOG_LENGTH = 150
 #: How many streams of events there may be at once; a page has one.
 STREAMS = 100
-#: How far one request may move the clock, in seconds.
-_FURTHEST = 100 * 366 * 86_400
 
 
 def add_control_api(app: web.Application, sandbox: Sandbox, listening: Listening) -> None:
@@ -134,17 +137,12 @@ def add_control_api(app: web.Application, sandbox: Sandbox, listening: Listening
         ("POST", "/users/{id}/inline", control.inline),
         ("POST", "/users/{id}/inline/send", control.send_inline),
         ("GET", "/users/{id}/history", control.history),
-        ("POST", "/clock", control.clock),
         ("GET", "/log", control.log),
         ("GET", "/events", control.events),
     ]
-    for method, path, handler in [
-        *people_routes,
-        *sharing_routes(sandbox),
-        *bot_routes(sandbox),
-        *subscription_routes(sandbox),
-        *fault_routes(sandbox),
-    ]:
+    elsewhere = [*sharing_routes(sandbox), *bot_routes(sandbox), *subscription_routes(sandbox)]
+    elsewhere += [*fault_routes(sandbox), *clock_routes(sandbox)]
+    for method, path, handler in [*people_routes, *elsewhere]:
         app.router.add_route(method, f"/sandbox/api{path}", _explained(handler))
 
 
@@ -196,12 +194,14 @@ class _Control:
         user = self._user(request)
         chat = self._chat(user, dict(request.query))
         person = self._world.people[user.id]
-        return web.json_response(views.conversation(self._world, chat, person))
+        limit = asked(request, "limit", MESSAGES_KEPT, MESSAGES_KEPT)
+        return web.json_response(views.conversation(self._world, chat, person, limit))
 
     async def send(self, request: web.Request) -> web.Response:
         user, body = self._user(request), await body_of(request)
         person = self._world.people[user.id]
-        message = people.write(self._world, person, self._chat(user, body), text(body, "text"))
+        replied = self._message(user, {**body, "message_id": body["reply_to"]}) if body.get("reply_to") else None
+        message = people.write(self._world, person, self._chat(user, body), text(body, "text"), replied)
         return web.json_response(views.message_view(self._world, message, user.id))
 
     async def tap(self, request: web.Request) -> web.Response:
@@ -283,16 +283,6 @@ class _Control:
     async def history(self, request: web.Request) -> web.Response:
         user = self._user(request)
         return web.json_response({"history": views.history(self._world.people[user.id])})
-
-    async def clock(self, request: web.Request) -> web.Response:
-        seconds = number(await body_of(request), "seconds", 0)
-        if not 0 <= seconds <= _FURTHEST:
-            raise SandboxError(
-                f"the clock cannot go back, nor further than {_FURTHEST} seconds at once, but {seconds:g}"
-            )
-        self._sandbox.clock.advance(seconds=seconds)
-        self._world.feed.publish("clock", now=self._world.clock.now())
-        return web.json_response({"now": self._world.clock.now()})
 
     async def log(self, request: web.Request) -> web.Response:
         calls = list(itertools.islice(reversed(self._world.calls), _LOG_LENGTH))

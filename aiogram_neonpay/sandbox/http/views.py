@@ -14,15 +14,18 @@ from aiogram_neonpay.sandbox.world import BotAccount, World
 
 #: Transactions that are shown unless more are asked for: the page draws all it gets.
 TRANSACTIONS_SHOWN = 200
+_INLINE_KINDS = ("switch_inline_query", "switch_inline_query_current_chat")
+_BUTTON_KINDS = ("pay", "callback_data", "url", "copy_text", "web_app", *_INLINE_KINDS)
 
 
 def overview(world: World, trouble: Callable[[BotAccount], Json | None], subscriptions: Mapping[int, int]) -> Json:
-    """Return everybody, every bot with its balance and its trouble, and the time.
+    """Return everybody, every bot with its balance and its trouble, the time and whether it runs.
 
     :param subscriptions: how many subscriptions that are not over people have, by their ids.
     """
     return {
         "now": world.clock.now(),
+        "running": world.clock.running,
         "users": [
             {**user_view(person), "subscriptions": subscriptions.get(person.id, 0)} for person in world.people.values()
         ],
@@ -33,6 +36,7 @@ def overview(world: World, trouble: Callable[[BotAccount], Json | None], subscri
                 "username": bot.username,
                 "balance": bot.balance,
                 "trouble": trouble(bot),
+                "pending_updates": len(bot.queue),
             }
             for bot in world.bots.values()
         ],
@@ -70,15 +74,24 @@ def chat_view(world: World, chat: Chat) -> Json:
     return view
 
 
-def conversation(world: World, chat: Chat, person: Person) -> Json:
-    """Return one chat in full, with the keyboard and the commands shown below it."""
+def conversation(world: World, chat: Chat, person: Person, limit: int) -> Json:
+    """Return the newest messages of one chat, with the keyboard and the commands shown below it.
+
+    ``earlier`` counts the messages that are left out.
+    """
+    earlier = max(0, len(chat.messages) - limit)
     acting = chat.action is not None and chat.action[1] > world.clock.now()
     return {
         "chat": chat_view(world, chat),
-        "messages": [message_view(world, message, person.id) for message in chat.messages.values()],
+        "earlier": earlier,
+        "messages": [
+            message_view(world, message, person.id)
+            for message in itertools.islice(chat.messages.values(), earlier, None)
+        ],
         "keyboard": current_keyboard(chat),
         "commands": commands(world, chat, person),
         "action": chat.action[0] if chat.action and acting else None,
+        "description": _description(world, chat, person),
     }
 
 
@@ -100,8 +113,9 @@ def message_view(world: World, message: Message, viewer: int) -> Json:
     if "reply_to_message" in body:
         replied = body["reply_to_message"]
         view["reply_to"] = {
+            "id": replied["message_id"],
             "name": replied["from"]["first_name"],
-            "text": (replied.get("text") or replied.get("caption", ""))[:120],
+            "text": (replied.get("text") or replied.get("caption") or described(replied))[:120],
         }
     view |= content_view(world, message, viewer)
     if message.invoice:
@@ -246,13 +260,25 @@ def _receipt(world: World, message: Message) -> Json | None:
         "date": charge.date,
         "refunded": charge.refunded,
         "subscription_until": charge.subscription_until,
+        "subscription_period": charge.invoice.subscription_period,
         "bot_name": world.bots[charge.bot_id].name,
     }
 
 
+def _description(world: World, chat: Chat, person: Person) -> str:
+    """Return what a bot says about itself to those who have not met it, in the person's language if it can."""
+    if not chat.is_private:
+        return ""
+    texts = world.bots[chat.bot_ids[0]].profile.texts
+    kind = "description"
+    return texts.get((kind, person.language_code or ""), texts.get((kind, ""), ""))
+
+
 def _button_view(button: Json) -> Json:
-    kind = next((name for name in ("pay", "callback_data", "url", "copy_text", "web_app") if name in button), "")
+    kind = next((name for name in _BUTTON_KINDS if name in button), "")
     view: Json = {"text": button["text"], "kind": kind}
+    if kind in _INLINE_KINDS:
+        view["query"] = button[kind]
     if kind == "url":
         view["url"] = button["url"]
     if kind == "copy_text":

@@ -11,6 +11,10 @@ export async function post(path, body) {
   return answer(fetch(ROOT + path, { method: "POST", headers, body: JSON.stringify(body) }));
 }
 
+export async function remove(path) {
+  return answer(fetch(ROOT + path, { method: "DELETE" }));
+}
+
 async function answer(asked) {
   const response = await asked.catch(() => {
     throw new Error("The sandbox does not answer");

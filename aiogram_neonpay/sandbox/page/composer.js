@@ -1,14 +1,18 @@
-// Owns what lies below the messages: Start, the message field, the commands menu, the reply keyboard.
+// Owns what lies below the messages: Start, the message field with what it offers, the reply keyboard.
 
 import { byId, el, icon, withStars } from "./dom.js";
 import { keepFocus } from "./focus.js";
+import { askInline, drawResults } from "./inline.js";
 
+let replyTo = null; // the message that the next one answers
+let latest = null; // what was drawn last, to draw it again
 let shape = "";
 let keysOpen = true;
 let lastKeyboard = "";
 
-/** Draw the footer for a chat; `actions` has `send(text)`, which tells whether it was sent, and `unblock()`. */
+/** Draw the footer for a chat; of `actions`, `send(text, replyTo)` tells whether it was sent. */
 export function drawComposer(talk, actions) {
+  latest = { talk, actions };
   keepFocus(() => draw(talk, actions));
 }
 
@@ -18,7 +22,7 @@ function draw(talk, actions) {
   const keyboardKey = JSON.stringify(keyboard);
   if (keyboardKey !== lastKeyboard) keysOpen = true;
   lastKeyboard = keyboardKey;
-  const next = JSON.stringify([kind, chat.chat_id, chat.bot_id, commands, keyboard, keysOpen]);
+  const next = JSON.stringify([kind, chat.chat_id, chat.bot_id, commands, keyboard, keysOpen, replyTo?.id]);
   if (next === shape) return;
   const draft = byId("field")?.value ?? "";
   shape = next;
@@ -33,7 +37,21 @@ function draw(talk, actions) {
 /** Forget the drawn footer, so that the next chat gets a fresh one. */
 export function forgetComposer() {
   shape = "";
+  replyTo = null;
   byId("foot").replaceChildren();
+}
+
+/** Put something into the message field, as if it had been typed: a text, or the message that is answered. */
+export function writeInto({ text, replyTo: message }) {
+  if (message) {
+    replyTo = message;
+    drawComposer(latest.talk, latest.actions);
+  }
+  const field = byId("field");
+  if (!field) return;
+  if (text !== undefined) field.value = text;
+  field.focus();
+  field.dispatchEvent(new Event("input"));
 }
 
 function big(label, act) {
@@ -50,12 +68,18 @@ function open(talk, actions) {
   const send = async () => {
     const text = field.value.trim();
     if (!text) return;
+    const answered = replyTo;
+    clear();
+    if (await actions.send(text, answered?.id) || !byId("field") || byId("field").value) return;
+    writeInto({ text, replyTo: answered }); // not sent: nobody should have to write it again
+  };
+  const clear = () => {
     field.value = "";
     grow(field);
     suggest(field, suggestions, commands, actions);
-    if (await actions.send(text) || !field.isConnected || field.value) return;
-    field.value = text; // not sent: nobody should have to write it again
-    grow(field);
+    if (!replyTo) return;
+    replyTo = null;
+    drawComposer(talk, actions);
   };
   field.addEventListener("input", () => {
     grow(field);
@@ -66,6 +90,7 @@ function open(talk, actions) {
       event.preventDefault();
       send();
     } else if (event.key === "Escape") {
+      if (suggestions.hidden && replyTo) stopReplying(talk, actions);
       suggestions.hidden = true;
     } else if (event.key === "ArrowUp" && !suggestions.hidden) {
       event.preventDefault();
@@ -88,10 +113,29 @@ function open(talk, actions) {
   }, icon("keys"));
   byId("foot").replaceChildren(
     suggestions,
+    replyTo ? replyBar(talk, actions) : "",
     el("form", { class: "composer", onsubmit: (event) => { event.preventDefault(); send(); } },
-      commands.length > 0 && menu, field, keys,
+      commands.length > 0 && menu,
+      el("button", {
+        class: "icon-button", type: "button", "data-key": "attach", "aria-label": "Attach", "aria-haspopup": "menu",
+        onclick: (event) => actions.attach(event.currentTarget),
+      }, icon("clip")),
+      field, keys,
       el("button", { class: "send", type: "submit", "aria-label": "Send" }, icon("send"))),
     keyboard && keysOpen ? replyKeyboard(keyboard, actions) : "");
+}
+
+function replyBar(talk, actions) {
+  return el("div", { class: "reply-bar" },
+    el("div", { class: "reply" },
+      el("strong", {}, "Reply to ", withStars(replyTo.author.name)),
+      el("span", {}, withStars(replyTo.text || replyTo.invoice?.title || replyTo.note || "Media"))),
+    el("button", { class: "icon-button small", type: "button", "aria-label": "Do not reply", onclick: () => stopReplying(talk, actions) }, icon("close")));
+}
+
+function stopReplying(talk, actions) {
+  replyTo = null;
+  drawComposer(talk, actions);
 }
 
 function replyKeyboard(keyboard, actions) {
@@ -101,7 +145,7 @@ function replyKeyboard(keyboard, actions) {
         class: "reply-key", type: "button", "data-key": `reply/${at}/${column}`,
         onclick: () => {
           if (keyboard.one_time_keyboard) keysOpen = false;
-          actions.send(button.text);
+          actions.pressReply(button);
         },
       }, withStars(button.text))))));
 }
@@ -112,6 +156,16 @@ function suggest(field, box, commands, actions) {
     ? commands.filter((item) => `/${item.command}`.startsWith(typed.toLowerCase())) : [];
   fill(box, fitting, actions);
   box.hidden = fitting.length === 0;
+  askInline(typed, actions, (found) => {
+    if (!found || !box.isConnected) return;
+    box.replaceChildren(...drawResults(found, async (bot, result) => {
+      box.hidden = true;
+      if (await actions.sendInline(bot, result)) field.value = "";
+      field.focus();
+    }));
+    for (const line of box.children) line.addEventListener("keydown", (event) => step(event, box));
+    box.hidden = false;
+  });
 }
 
 function fill(box, commands, actions) {

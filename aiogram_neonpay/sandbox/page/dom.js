@@ -50,11 +50,41 @@ export function avatar(id, name, big = false) {
   return el("span", { class: `avatar tone-${Math.abs(id) % 7}${big ? " big" : ""}`, "aria-hidden": "true" }, initials);
 }
 
+let present = Date.now() / 1000;
+
+/** Tell what the sandbox's clock shows, in Unix seconds: the years of other dates are then written out. */
+export const setPresent = (now) => { present = now; };
+
 export const clockTime = (date) =>
   new Date(date * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 
-export const dayName = (date) =>
-  new Date(date * 1000).toLocaleDateString("en", { month: "long", day: "numeric" });
+export function dayName(date) {
+  const day = new Date(date * 1000);
+  const year = day.getFullYear() === new Date(present * 1000).getFullYear() ? undefined : "numeric";
+  return day.toLocaleDateString("en", { month: "long", day: "numeric", year });
+}
+
+export const moment = (date) => `${dayName(date)}, ${clockTime(date)}`;
+
+const PERIODS = [["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+
+/** A period in words: "month", "5 minutes". */
+export function periodWords(seconds) {
+  const [unit, length] = PERIODS.find(([, size]) => seconds % size === 0);
+  const count = seconds / length;
+  return count === 1 ? unit : `${count} ${unit}s`;
+}
+
+/** A field with its label: one element for a form. */
+export function labelled(label, control) {
+  return el("div", { class: "field" }, el("label", { for: control.id }, label), control);
+}
+
+/** A choice: `options` are pairs of value and text. */
+export function choice(id, options, chosen, onchange) {
+  return el("select", { id, onchange }, options.map(([value, text]) =>
+    el("option", { value, selected: String(value) === String(chosen) }, text)));
+}
 
 export function toast(text, kind = "") {
   const box = el("div", { class: `toast ${kind}` }, kind === "good" ? icon("check") : null, el("span", {}, withStars(text)));

@@ -1,17 +1,20 @@
 // Owns drawing messages: bubbles, keyboards, invoice cards, receipts and service lines.
 
-import { avatar, clockTime, dayName, el, icon, stars, withStars } from "./dom.js";
+import { avatar, clockTime, dayName, el, icon, periodWords, stars, withStars } from "./dom.js";
+import { drawFiles, drawNote, drawPaidMedia, isPicture, isSticker } from "./media.js";
 import { richText } from "./text.js";
 
 const drawn = new Map(); // message id -> {key, node}
 
 /** Bring the list on the page in line with `messages`, touching only what has changed. */
-export function drawMessages(list, messages, context) {
+export function drawMessages(list, all, context) {
   const wanted = [];
+  const messages = withAlbums(all);
+  if (context.earlier) wanted.push(pill(`${context.earlier.toLocaleString("en")} earlier messages are not shown`));
   messages.forEach((message, index) => {
     const before = messages[index - 1];
     const after = messages[index + 1];
-    if (!before || dayName(before.date) !== dayName(message.date)) wanted.push(dayLine(message.date));
+    if (!before || dayName(before.date) !== dayName(message.date)) wanted.push(pill(dayName(message.date)));
     const place = { first: !joined(before, message), last: !joined(message, after) };
     const key = JSON.stringify([context.me, context.chat.chat_id, context.chat.bot_id, message, place]);
     let entry = drawn.get(message.id);
@@ -28,14 +31,29 @@ export function drawMessages(list, messages, context) {
   });
 }
 
-const days = new Map();
-function dayLine(date) {
-  const name = dayName(date);
-  if (!days.has(name)) days.set(name, el("div", { class: "service" }, el("span", { class: "pill" }, name)));
-  return days.get(name);
+/** The messages, those of an album made one: its files together, with the text that one of them has. */
+function withAlbums(messages) {
+  const merged = [];
+  for (const message of messages) {
+    const before = merged.at(-1);
+    if (!message.album || before?.album !== message.album) merged.push(message);
+    else merged[merged.length - 1] = joinedAlbum(before, message);
+  }
+  return merged;
 }
 
-const isService = (message) => message.successful_payment || message.refunded_payment;
+function joinedAlbum(before, message) {
+  const spoken = before.text ? before : message;
+  return { ...before, files: [...before.files, ...message.files ?? []], text: spoken.text, entities: spoken.entities };
+}
+
+const pills = new Map(); // kept, so that what is only drawn again is not read out again
+function pill(words) {
+  if (!pills.has(words)) pills.set(words, el("div", { class: "service" }, el("span", { class: "pill" }, words)));
+  return pills.get(words);
+}
+
+const isService = (message) => message.successful_payment || message.refunded_payment || message.service;
 
 function joined(one, other) {
   if (!one || !other || isService(one) || isService(other)) return false;
@@ -45,19 +63,51 @@ function joined(one, other) {
 function drawMessage(message, place, context) {
   if (message.successful_payment) return paidLine(message, context);
   if (message.refunded_payment) return refundLine(message, context);
+  if (message.service) return el("div", { class: "service" }, el("span", { class: "pill" }, message.note));
   const mine = message.author.id === context.me;
   const inGroup = context.chat.type !== "private";
   const named = inGroup && !mine;
-  const classes = ["row", mine ? "mine" : "theirs", place.first && "first", place.last && "last", named && "named"];
-  const bubble = el("div", { class: `bubble${message.invoice ? " has-card" : ""}` },
+  const classes = ["row", mine ? "mine" : "theirs", place.first && "first", place.last && "last", named && "named", message.edited && "edited"];
+  const kind = message.invoice ? " has-card" : isSticker(message) ? " bare" : isPicture(message) ? " has-picture" : "";
+  const bubble = el("div", { class: `bubble${kind}` },
     named && place.first && el("div", { class: `author tone-text-${Math.abs(message.author.id) % 7}` }, withStars(message.author.name)),
+    message.forwarded_from && el("div", { class: "via" }, "Forwarded from ", el("strong", {}, withStars(message.forwarded_from))),
     message.via && el("div", { class: "via" }, "via @", message.via),
-    message.reply_to && el("div", { class: "reply" }, el("strong", {}, withStars(message.reply_to.name)), el("span", {}, withStars(message.reply_to.text))),
-    message.invoice ? invoiceCard(message, context) : el("div", { class: "text" }, richText(message.text, message.entities, context.actions)),
+    message.reply_to && replied(message, context),
+    content(message, context),
     stamp(message, mine));
-  return el("article", { class: classes.filter(Boolean).join(" "), "data-key": keyOf(message, context) },
-    named && el("span", { class: "beside" }, place.last ? avatar(message.author.id, message.author.name) : null),
-    el("div", { class: "stack" }, bubble, keyboard(message, context)));
+  const tools = el("button", {
+    class: "icon-button small tools", type: "button", "aria-label": "Message menu", "aria-haspopup": "menu", "data-key": `${keyOf(message, context)}/menu`,
+    onclick: (event) => context.actions.messageMenu(message, event.currentTarget),
+  }, icon("more"));
+  return el("article", {
+    class: classes.filter(Boolean).join(" "), "data-key": keyOf(message, context),
+    oncontextmenu: (event) => {
+      if (event.target.closest("a, img") || String(getSelection())) return; // the browser's own menu is of use there
+      event.preventDefault();
+      context.actions.messageMenu(message, tools);
+    },
+  },
+  named && el("span", { class: "beside" }, place.last ? avatar(message.author.id, message.author.name) : null),
+  el("div", { class: "stack" }, bubble, keyboard(message, context), message.reactions && el("div", { class: "reactions" }, message.reactions.map((emoji) => el("span", {}, emoji)))),
+  tools);
+}
+
+function content(message, context) {
+  if (message.invoice) return invoiceCard(message, context);
+  const { paid_media: paid } = message;
+  return [
+    message.files && drawFiles(message.files),
+    paid && drawPaidMedia(paid, () => context.actions.unlock(message), `${keyOf(message, context)}/unlock`),
+    message.note && drawNote(message.note),
+    (message.text || !(message.files || paid || message.note)) && el("div", { class: "text" }, richText(message.text, message.entities, context.actions)),
+  ];
+}
+
+function replied(message, context) {
+  const { id, name, text } = message.reply_to;
+  const go = () => document.querySelector(`[data-key="${CSS.escape(keyOf({ id }, context))}"]`)?.scrollIntoView({ block: "center" });
+  return el("button", { class: "reply", type: "button", onclick: go }, el("strong", {}, withStars(name)), el("span", {}, withStars(text)));
 }
 
 /** What names a message on the page, in whatever shape it is drawn. */
@@ -139,15 +189,20 @@ function payWords(text) {
 // --- service lines ---
 
 function paidLine(message, context) {
-  const { receipt, amount } = message.successful_payment;
-  return el("div", { class: "service" },
-    el("button", { class: "pill", type: "button", "data-key": keyOf(message, context), onclick: () => receipt && context.actions.receipt(receipt) },
-      "You paid ", stars(amount), receipt ? [" for ", el("strong", {}, withStars(receipt.title))] : ""));
+  const { receipt, amount, renewal } = message.successful_payment;
+  const period = receipt?.subscription_period;
+  const each = period ? ` / ${periodWords(period)}` : "";
+  const title = receipt ? el("strong", {}, withStars(receipt.title)) : null;
+  if (renewal) return serviceLine(message, context, receipt, [title ?? "Your subscription", " was renewed for ", stars(amount)]);
+  return serviceLine(message, context, receipt, [period ? "You subscribed to " : "You paid ", period ? [title, " for "] : "", stars(amount), each, !period && title ? [" for ", title] : ""]);
 }
 
 function refundLine(message, context) {
   const { receipt, amount } = message.refunded_payment;
+  return serviceLine(message, context, receipt, ["You got back ", stars(amount), receipt ? [" for ", el("strong", {}, withStars(receipt.title))] : ""]);
+}
+
+function serviceLine(message, context, receipt, words) {
   return el("div", { class: "service" },
-    el("button", { class: "pill", type: "button", "data-key": keyOf(message, context), onclick: () => receipt && context.actions.receipt(receipt) },
-      "You got back ", stars(amount), receipt ? [" for ", el("strong", {}, withStars(receipt.title))] : ""));
+    el("button", { class: "pill", type: "button", "data-key": keyOf(message, context), onclick: () => receipt && context.actions.receipt(receipt) }, words));
 }

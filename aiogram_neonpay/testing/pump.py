@@ -38,6 +38,7 @@ class Pump:
         self._kinds = dispatcher.resolve_used_update_types()
         self._offset = 0
         self._idle = False
+        self._stopped = False
         self._pumping: asyncio.Task[None] | None = None
         self._handling: dict[asyncio.Task[None], Update] = {}
         self.errors: list[Exception] = []
@@ -67,20 +68,22 @@ class Pump:
 
     async def stop(self) -> None:
         """End: handlers that still run are cancelled."""
+        # A cancellation that meets an update's arrival is lost in `asyncio.wait_for` before Python 3.12.
+        self._stopped = True
         tasks = [task for task in (self._pumping, *self._handling) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopped:
             try:
                 updates = await self._take()
             except Exception as error:
                 logger.warning("the bot's updates could not be fetched (%s: %s)", type(error).__name__, error)
                 await asyncio.sleep(PAUSE)
                 continue
-            for update in updates:
+            for update in updates if not self._stopped else ():
                 task = asyncio.get_running_loop().create_task(self._handle(update))
                 self._handling[task] = update
                 task.add_done_callback(self._handled)

@@ -480,3 +480,14 @@ async def test_nothing_that_is_logged_or_shown_holds_the_token(
     sandbox.faults.add("sendMessage", drop=True, times=1)
     await alice.send("/menu")
     assert not re.search(re.escape(sandbox.bot.token), caplog.text)
+
+
+async def test_it_closes_while_an_update_is_on_its_way() -> None:
+    for passes in range(8):  # the update meets the end at another step each time
+        sandbox = BotSandbox(Shop().dp)
+        alice = sandbox.user("Alice")
+        await alice.send("/menu")
+        await sandbox.sandbox.user(alice.id).send("/menu")  # nobody waits for the bot
+        for _ in range(passes):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(sandbox.aclose())), 3)

@@ -131,7 +131,8 @@ class Town:
     def _hear(self, payload: str, state: str) -> None:
         kind = {"canceled": "canceled", "active": "restored", "failed": "failed"}[state]
         for place, said in enumerate(self.said):
-            if (said.payload, said.kind, said.heard) == (payload, kind, None):
+            # What is older than a day is lost.
+            if (said.payload, said.kind, said.heard) == (payload, kind, None) and said.at >= self.now - DAY:
                 self.said[place] = said._replace(heard=self.now)
                 return
         # Only Telegram knows when a renewal failed: at the end of the period.

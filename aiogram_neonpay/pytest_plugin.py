@@ -57,6 +57,7 @@ def neonpay_sandbox(
     from aiogram import Dispatcher
 
     from aiogram_neonpay.testing import BotSandbox
+    from aiogram_neonpay.testing.strays import kept_home
 
     if not inspect.iscoroutinefunction(request.function):
         pytest.fail(
@@ -72,7 +73,8 @@ def neonpay_sandbox(
             pytrace=False,
         )
     sandbox = BotSandbox(neonpay_dispatcher, _chosen(request, neonpay_options))
-    yield sandbox
+    with kept_home():
+        yield sandbox
     sandbox.release()
 
 

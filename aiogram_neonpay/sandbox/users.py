@@ -16,7 +16,9 @@ from aiogram_neonpay.sandbox.transcript import (
     find_button,
     find_reply_button,
     inline_rows,
+    meant_button,
     newest_invoice,
+    shown_buttons,
     shown_invoice,
 )
 from aiogram_neonpay.sandbox.world import World
@@ -78,7 +80,7 @@ class SandboxUser(Sharing):
         message: ChatMessage | None = None,
         timeout: float = PATIENCE,
     ) -> str | None:
-        """Tap a button whose text contains ``button`` (in any case), waiting for it to appear.
+        """Tap a button whose text is ``button`` or contains it (in any case), waiting for it to appear.
 
         The newest message that has such an inline button is meant, or ``message``; failing that, the reply
         keyboard, whose buttons write their text, or share the person's contact or location. An inline button waits
@@ -104,7 +106,8 @@ class SandboxUser(Sharing):
         typed = reply()
         if typed is None:
             self._acted = acted
-            raise SandboxError(f"{self.name} sees no button with {button!r}{self._last_words(chats)}")
+            others = f", but {shown}" if (shown := ", ".join(map(repr, shown_buttons(chats)))) else ""
+            raise SandboxError(f"{self.name} sees no button with {button!r}{others}{self._last_words(chats)}")
         people.press_reply(self._world, self._person, *typed)
         return None
 
@@ -260,8 +263,8 @@ class SandboxUser(Sharing):
 
     def _button_of(self, message: ChatMessage, text: str) -> tuple[Message, Json] | None:
         target = self._given(message)
-        buttons = (button for row in inline_rows(target) for button in row)
-        return next(((target, button) for button in buttons if text.casefold() in button["text"].casefold()), None)
+        button = meant_button(inline_rows(target), text)
+        return None if button is None else (target, button)
 
     async def _press(self, message: Message, button: Json, timeout: float) -> str | None:
         if button.get("pay"):

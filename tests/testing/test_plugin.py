@@ -182,6 +182,12 @@ async def test_a_setup_that_fails(neonpay_sandbox, broken): ...
 async def test_a_failing_test(neonpay_sandbox):
     assert False, "as it should"
 
+@pytest.mark.asyncio
+async def test_a_bot_that_is_elsewhere(neonpay_sandbox):
+    from aiogram import Bot
+
+    await Bot("123456:real").send_message(1, "Hello")
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def elsewhere(neonpay_sandbox):
     await neonpay_sandbox.user("Alice").send("/menu")
@@ -199,7 +205,8 @@ def test_misuse_is_told_in_words_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert "@pytest.mark.neonpay has no 'htpp': there are http, username," in output
     assert "@pytest.mark.neonpay takes names only" in output
     assert "this sandbox was started in another event loop" in output
-    assert outcomes == {"ERROR": 4, "FAILED": 2, "SKIPPED": 1}, output
+    assert "a Bot that is not in the sandbox (id 123456) was to call sendMessage at Telegram" in output
+    assert outcomes == {"ERROR": 4, "FAILED": 3, "SKIPPED": 1}, output
 
 
 WITHOUT = """

@@ -41,7 +41,7 @@ its username.
 ``POST .../subscriptions/cancel``        ``{charge_id}``, ``{payload}`` or ``{}`` (the only one): cancel it
 ``POST .../subscriptions/restore``       the same: re-enable it before its period ends
 ``GET /bots/{id}/subscriptions``         everybody's subscriptions to a bot, newest first
-``POST /bots``                           ``{username, name?}``: a new bot; answers its ``token`` too
+``POST /bots``                           ``{username, name?, token?}``: a new bot; answers its ``token`` too
 ``GET /bots/{id}``                       balance, pending updates, whether it polls, its webhook
 ``GET /bots/{id}/transactions``          balance and transactions for reading, newest first
                                          (``?offset=&limit=``, 200 of them)

@@ -77,6 +77,7 @@ class SandboxUser(Sharing):
         button: str,
         *,
         chat: SandboxGroup | int | None = None,
+        bot: str | int | None = None,
         message: ChatMessage | None = None,
         timeout: float = PATIENCE,
     ) -> str | None:
@@ -90,7 +91,7 @@ class SandboxUser(Sharing):
         :return: the text of the callback answer; ``None`` if it has none, never came, or was not asked for.
         :raises SandboxError: when no such button appears, or it pays (then :meth:`pay` is meant).
         """
-        chats = self._chats(chat)
+        chats = self._chats(chat, bot)
 
         def inline() -> tuple[Message, Json] | None:
             return find_button(chats, button) if message is None else self._button_of(message, button)
@@ -118,6 +119,7 @@ class SandboxUser(Sharing):
         link: str | None = None,
         payload: str | None = None,
         chat: SandboxGroup | int | None = None,
+        bot: str | int | None = None,
         timeout: float = PATIENCE,
     ) -> Receipt:
         """Open an invoice, confirm, and wait for the outcome.
@@ -137,9 +139,10 @@ class SandboxUser(Sharing):
         if link is not None:
             content = people.linked_invoice(self._world, link)
         elif payload is not None:
-            content, message = await self._about(payload, chat, timeout)
+            content, message = await self._about(payload, self._chats(chat, bot), timeout)
         else:
-            message = self._given(invoice) if invoice is not None else await self._offered(chat, timeout)
+            given = self._given(invoice) if invoice is not None else None
+            message = given or await self._offered(self._chats(chat, bot), timeout)
             content = self._invoice_of(message)
         # A message that only links to its invoice does not become a receipt.
         paid = message if message is not None and message.invoice is not None else None
@@ -232,8 +235,7 @@ class SandboxUser(Sharing):
             raise SandboxError(f"the message {message.id} is no invoice, and no button of it links to one")
         return invoice
 
-    async def _offered(self, chat: SandboxGroup | int | None, timeout: float) -> Message:
-        chats = self._chats(chat)
+    async def _offered(self, chats: list[Chat], timeout: float) -> Message:
         links = self._world.links
         older = newest_invoice(chats, links)
         patience = timeout if older is None else min(SECOND_LOOK, timeout)
@@ -243,11 +245,7 @@ class SandboxUser(Sharing):
             raise SandboxError(f"{self.name} sees no invoice{self._last_words(chats)}")
         return found
 
-    async def _about(
-        self, payload: str, chat: SandboxGroup | int | None, timeout: float
-    ) -> tuple[Invoice, Message | None]:
-        chats = self._chats(chat)
-
+    async def _about(self, payload: str, chats: list[Chat], timeout: float) -> tuple[Invoice, Message | None]:
         def find() -> tuple[Invoice, Message | None] | None:
             message = newest_invoice(chats, self._world.links, payload=payload)
             if message is not None:

@@ -106,6 +106,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         return (yield)
     finally:
         item.obj = body
+        if sandbox.errors:  # shown where the test fails, behind what was logged
+            raised = "\n".join(f"{type(error).__name__}: {error}" for error in sandbox.errors)
+            item.add_report_section("call", "errors of the bot's handlers,", raised)
 
 
 def _within(sandbox: BotSandbox, body: Callable[..., Any]) -> Callable[..., Any]:

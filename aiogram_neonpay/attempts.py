@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,8 @@ class Attempt:
     :ivar succeeded: what returned in this attempt.
     :ivar unhandled: whether the bot's handlers, all of them, left it alone.
     :ivar stopped: whether a middleware kept it from an ear that was to hear it.
+    :ivar is_listening: whether listeners are hearing it, or were cut off in the middle of that.
+    :ivar entering: what is to be done once, behind the bot's root middlewares and before any handler.
     :ivar result: what the typed handler returned.
     :ivar error: what the delivering handler, or something round it, raised.
     :ivar listener_error: the first thing a listener raised. It is kept apart, because raising it on the spot would
@@ -53,6 +56,8 @@ class Attempt:
     succeeded: set[str] = field(default_factory=set)
     unhandled: bool = False
     stopped: bool = False
+    is_listening: bool = False
+    entering: Callable[[TelegramObject, dict[str, Any]], Awaitable[None]] | None = None
     result: Any = None
     error: Exception | None = None
     listener_error: Exception | None = None
@@ -79,7 +84,9 @@ class Attempt:
 
         Listeners are the delivery only if no handler took it, and no middleware in front of one.
         """
-        if self.error is not None or self.listener_error is not None or self.stopped or not self.reached:
+        if self.error is not None or self.listener_error is not None:
+            return False
+        if self.stopped or self.is_listening or not self.reached:
             return False
         return self.is_handled or (self.unhandled and bool(self.succeeded or self.done))
 
@@ -98,6 +105,12 @@ class Attempt:
             for router in self.routers
             if (observer := router.payment_observers[kind]).might_take(event)
         ]
+
+    async def enter(self, carrier: TelegramObject, data: dict[str, Any]) -> None:
+        """Do what comes before all handlers."""
+        entering, self.entering = self.entering, None
+        if entering is not None:
+            await entering(carrier, data)
 
     async def run_typed(self, carrier: TelegramObject, name: str, data: dict[str, Any]) -> bool:
         """Give the event to the first typed handler in the tree that matches; return whether one took it."""
@@ -132,7 +145,7 @@ class Attempt:
         """Let every listener hear the payment once in this attempt; one that raises stops none of the others."""
         if not self.has_listeners():
             return
-        self.listened = True
+        self.listened = self.is_listening = True
         data = {**data, "payment": self.payment}
         for place, router in enumerate(self.routers):
             for handler in router.on_payment.registered:
@@ -141,6 +154,7 @@ class Attempt:
                 wanted = handler.refunds or isinstance(self.event, PaymentCompleted)
                 if listener not in self.done and wanted and handler.might_take(self.payment):
                     await self._run_listener(router.on_payment, handler, listener, carrier, name, data)
+        self.is_listening = False
 
     async def _run_listener(
         self,

@@ -7,13 +7,15 @@ from typing import Any
 
 from aiogram import Bot
 
+from aiogram_neonpay.checks import check_stage_id
 from aiogram_neonpay.diagnosis import Diagnosis
 from aiogram_neonpay.errors import PaymentError, PaymentNotFoundError, ValidationError
 from aiogram_neonpay.findings import ReconcileReport
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import check_user_id
 from aiogram_neonpay.ledger.charges import ANNOUNCED, DELIVERED, PAID, REFUNDED, REJECTED, reference_of
-from aiogram_neonpay.models import PaymentResult
+from aiogram_neonpay.models import PaymentResult, PaymentStatus
+from aiogram_neonpay.records import status_of
 from aiogram_neonpay.reports import MOST_DAYS, Report, make_report
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.shop import Shop
@@ -23,6 +25,9 @@ __all__ = ["BackOffice"]
 MOST_REASON = 500
 """Characters of a refund's reason that are kept."""
 MOST_OFFSET = 10_000_000
+PAGE = 100
+"""Payments that are read at a time where only some of them are wanted."""
+_PAID = (PaymentStatus.COMPLETED, PaymentStatus.FAILED, PaymentStatus.REFUNDED)
 LAST_MOMENT = 253_402_300_799
 """Unix seconds of the end of the year 9999."""
 
@@ -49,20 +54,63 @@ class BackOffice(PaymentRouter):
         return None if found is None else await self._shop.payment(found[1], found[0].name)
 
     async def history(
-        self, user_id: int, *, limit: int = 20, offset: int = 0, bot: Bot | None = None
+        self,
+        user_id: int,
+        *,
+        limit: int = 20,
+        offset: int = 0,
+        stage_id: str | None = None,
+        status: PaymentStatus | None = None,
+        bot: Bot | None = None,
     ) -> list[PaymentResult]:
         """Return a buyer's payments, newest first.
 
+        A page costs two reads of the storage. With a filter, payments are read 100 at a time, the newest first, until
+        the page is full: its cost grows with how many of this buyer's payments stand before its end, fitting or not.
+
         :param limit: 1-100 payments of the page.
-        :param offset: how many newer ones to skip.
+        :param offset: how many newer ones to skip; with a filter, of those that fit it.
+        :param stage_id: only payments of this stage, also one that was removed.
+        :param status: only payments that stand so: COMPLETED, FAILED or REFUNDED.
+        :raises ValidationError: naming the parameter, its limit and the value.
         """
         check_user_id("user_id", user_id, required=True)
         _check_page(limit, offset)
-        records = await self._shop.charges.history(self._acting(bot).id, user_id, limit=limit, offset=offset)
+        if stage_id is not None:
+            check_stage_id(stage_id)
+        if status is not None and status not in _PAID:
+            raise ValidationError("status", "must be PaymentStatus.COMPLETED, FAILED or REFUNDED, or None", status)
+        acting = self._acting(bot)
+        if stage_id is None and status is None:
+            records = await self._shop.charges.history(acting.id, user_id, limit=limit, offset=offset)
+        else:
+            records = await self._matching(acting, user_id, stage_id, status, offset + limit)
+            records = records[offset:]
         return [await self._shop.payment(record, _reference(record)) for record in records]
+
+    async def _matching(
+        self, bot: Bot, user_id: int, stage_id: str | None, status: PaymentStatus | None, most: int
+    ) -> list[dict[str, Any]]:
+        """Return a buyer's newest payments that fit, as many as are wanted."""
+        found: list[dict[str, Any]] = []
+        read = 0
+        while len(found) < most:
+            page = await self._shop.charges.history(bot.id, user_id, limit=PAGE, offset=read)
+            read += PAGE
+            found += [
+                record
+                for record in page
+                if (stage_id is None or record.get("stage") == stage_id)
+                and (status is None or status_of(record) is status)
+            ]
+            if len(page) < PAGE:
+                break
+        return found[:most]
 
     async def stuck_payments(self, *, limit: int = 100, offset: int = 0, bot: Bot | None = None) -> list[PaymentResult]:
         """Return payments that wait for a person, oldest first: unmatched ones, and deliveries that cannot go on.
+
+        Why each waits is its ``reason``, what went wrong last its ``error``.
 
         :param limit: 1-100 payments of the page.
         :param offset: how many older ones to skip.
@@ -136,6 +184,35 @@ class BackOffice(PaymentRouter):
             raise PaymentNotFoundError(payment_id)
         if self._installation.worker.is_running:
             self._installation.worker.wake(acting, key.name)
+        return await self._shop.payment(record, key.name)
+
+    async def dismiss(self, payment_id: str, *, user_id: int | None = None, bot: Bot | None = None) -> PaymentResult:
+        """Take a payment off the list of those that wait for a person, when nothing of it is open any more.
+
+        That is one that was delivered and whose refund Telegram refuses (``refund_refused``), and one that is refunded
+        but whose refund no handler took (``refund_unheard``).
+
+        :param payment_id: its ``transaction_id`` or ``reference``.
+        :raises PaymentNotFoundError: when the ledger does not know it.
+        :raises PaymentError: when it does not wait, or is still to be delivered or refunded.
+        """
+        _check_payment_id(payment_id)
+        check_user_id("user_id", user_id)
+        found = await self._shop.charges.find(self._acting(bot).id, payment_id, user_id)
+        if found is None:
+            raise PaymentNotFoundError(payment_id)
+        key, _ = found
+
+        def dismiss(known: dict[str, Any]) -> dict[str, Any] | None:
+            if known.get("trouble") not in ("refund_refused", "refund_unheard"):
+                raise PaymentError(
+                    f"payment {key.name} has nothing to dismiss: redeliver() or refund() ends what waits"
+                )
+            return {"trouble": None}
+
+        record = await self._shop.charges.change(key, dismiss)
+        if record is None:
+            raise PaymentNotFoundError(payment_id)
         return await self._shop.payment(record, key.name)
 
     async def run_due(self) -> int:

@@ -153,7 +153,12 @@ class Cashier:
         bot: Bot = data["bot"]
         checkout = OpenCheckout(bot, query, token, self._feed, self._shop.timing)
         data[CHECKOUT] = checkout
-        if self._decides_at_once(checkout.token) and self._is_way_clear():
+        try:
+            is_at_once = self._decides_at_once(checkout.token) and self._is_way_clear()
+        except Exception:
+            await self._decline(checkout, Declined("interrupted"))
+            raise
+        if is_at_once:
             return await self._decide_at_once(checkout, data)
         in_hand = self._shop.take_in_hand(bot)
         timer = self._shop.timing.call_later(DEADLINE, self._on_deadline, checkout)

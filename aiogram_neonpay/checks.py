@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from aiogram.fsm.state import State
+
 from aiogram_neonpay.errors import ValidationError
 
 __all__ = [
@@ -17,7 +19,9 @@ __all__ = [
     "check_metadata",
     "check_seconds",
     "check_stage_id",
+    "check_state",
     "check_text",
+    "is_text",
 ]
 
 MAX_AMOUNT = 999_999_999_999
@@ -28,6 +32,8 @@ MAX_ACCESS = 64
 """Characters of the name of an access. Ours."""
 LONGEST_ACCESS = 100 * 365 * 86400
 """Seconds: a hundred years. Ours; for ever is ``access_for=None``."""
+MAX_STATE = 256
+"""Characters of the name of an FSM state. Ours."""
 MAX_DEPTH = 32
 """Levels of dictionaries and lists in metadata. Ours."""
 MAX_METADATA = 8192
@@ -52,6 +58,11 @@ def check_text(name: str, value: object, limit: int) -> str:
         if (code < 32 and character != "\n") or 0x7F <= code <= 0x9F or 0xD800 <= code <= 0xDFFF:
             raise ValidationError(name, f"must not contain the control character U+{code:04X}", value)
     return value
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a string that can be written as UTF-8."""
+    return isinstance(value, str) and not any(0xD800 <= ord(character) <= 0xDFFF for character in value)
 
 
 def check_amount(name: str, value: object, *, at_least: int = 1, at_most: int | None = None) -> int:
@@ -99,6 +110,28 @@ def check_count(name: str, value: object, at_most: int) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= at_most:
         raise ValidationError(name, f"must be a whole number from 1 to {at_most}", value)
+
+
+def check_state(name: str, value: object) -> None:
+    """Refuse what is no FSM state that somebody can be in; ``None`` passes.
+
+    :raises ValidationError: unless it is a ``State`` with a name, a state's string of 1-256 characters, or a ``Scene``
+        class with a state.
+    """
+    if value is None:
+        return
+    state: object = value
+    if isinstance(value, State):
+        state = value.state
+    elif isinstance(value, type) and hasattr(value, "__scene_config__"):
+        state = value.__scene_config__.state
+    elif not isinstance(value, str):
+        raise ValidationError(name, "must be a State, a state's string or a Scene class", value)
+    if state is None:
+        raise ValidationError(name, "must have a name: put State() into a StatesGroup, give a Scene state=", value)
+    if state == "*":
+        raise ValidationError(name, "must be one state, not any", value)
+    check_text(name, state, MAX_STATE)
 
 
 def check_stage_id(value: object) -> str:

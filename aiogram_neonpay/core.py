@@ -15,10 +15,11 @@ from aiogram_neonpay.access import AccessDesk
 from aiogram_neonpay.adapters import AiogramAdapter
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
+from aiogram_neonpay.gallery import Gallery
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import Offer, Seller, check_user_id
 from aiogram_neonpay.ledger.buyers import GRACE
-from aiogram_neonpay.membership import Membership
+from aiogram_neonpay.media import MediaSeller
 from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
 from aiogram_neonpay.places import place_of
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
@@ -33,7 +34,7 @@ __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentSt
 logger = logging.getLogger("aiogram_neonpay")
 
 
-class NeonPay(Membership):
+class NeonPay(Gallery):
     """Sells stages for Telegram Stars; make one with :func:`~aiogram_neonpay.neonpay_router`.
 
     ``dp.include_router(pay)`` is the whole installation. Handlers get it injected as ``neonpay``.
@@ -76,6 +77,7 @@ class NeonPay(Membership):
         )
         self._access = AccessDesk(self._shop)
         self._seller = Seller(self._shop)
+        self._media_seller = MediaSeller(self._shop, self._seller)
         self._tracker = Tracker(self._shop)
         self._installation = Installation(
             self, self._shop, self._seller, Retries(retries), reconcile_every, propagate, thank_you_message

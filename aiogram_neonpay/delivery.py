@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Literal, TypeVar
 
 from aiogram import Bot
@@ -17,39 +17,35 @@ from aiogram.types import Message, RefundedPayment, SuccessfulPayment, Update
 
 from aiogram_neonpay.attempts import Attempt
 from aiogram_neonpay.entitlements import AGAIN, Entitlements
-from aiogram_neonpay.errors import DeliveryError, RejectPayment
+from aiogram_neonpay.errors import DeliveryError
 from aiogram_neonpay.events import (
+    MediaSold,
     PaymentCompleted,
     PaymentEvent,
     PaymentRefunded,
-    PaymentStuck,
-    PaymentUnmatched,
     SubscriptionRenewed,
     SubscriptionStarted,
 )
-from aiogram_neonpay.failures import is_cancelled, is_refused_by, name_of
+from aiogram_neonpay.failures import is_cancelled, rejection_of
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.hooks import Next
 from aiogram_neonpay.ledger.charges import (
     ANNOUNCED,
-    DELIVER,
     DELIVERED,
-    REJECTED,
-    REQUESTED,
-    STUCK,
-    UNMATCHED,
     Claim,
-    next_step,
 )
 from aiogram_neonpay.limits import Limits
+from aiogram_neonpay.mediasales import MediaSales
 from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
-from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, in_log, payment_of, user_of
+from aiogram_neonpay.outcomes import Outcomes
+from aiogram_neonpay.records import buyer_of_refund, facts_of, foreign_payment, payment_of
 from aiogram_neonpay.refunds import delivering
 from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.states import prepare
 from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
 
@@ -61,6 +57,9 @@ E = TypeVar("E", bound=PaymentEvent)
 
 Propagate = Literal["unhandled", "always"]
 
+ENDS_OF_PROCESS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""After these there is no time to write anything down. Whatever else is raised is a failed attempt, though it may be no
+``Exception``, such as a panic in another language."""
 CRASHES = 3
 """By how many a charge whose process died in every attempt outlives its schedule: an attempt may have died early."""
 
@@ -83,8 +82,9 @@ class Delivery:
         self._shop = shop
         self._entitlements = Entitlements(shop)
         self._limits = Limits(shop)
+        self._media = MediaSales(shop)
         self._feed = feed
-        self._news = news
+        self._outcomes = Outcomes(shop, news, worker, outages, retries)
         self._worker = worker
         self._outages = outages
         self._way = way
@@ -101,16 +101,26 @@ class Delivery:
         is_ours, token = self._shop.read_payload(bot, paid.invoice_payload, paid.total_amount, paid.currency)
         if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, paid, user.id))
-        facts = facts_of(message, paid, user, token)
+        return await self.begin(facts_of(message, paid, user, token), handler, update, message, data)
+
+    async def begin(
+        self, facts: dict[str, Any], handler: Next, update: Update, message: Message, data: dict[str, Any]
+    ) -> Any:
+        """Record a charge and take the right to deliver it, then deliver it."""
+        bot: Bot = data["bot"]
         try:
             claim = await self._shop.charges.claim_delivery(bot.id, facts)
         except Exception as error:
             self._outages.record_later(bot, facts, error)
             raise
         if claim is None:
-            logger.info("charge of user %s is settled or in other hands: the repeated update is dropped", user.id)
+            logger.info("charge of user %s is settled or in other hands: the update is dropped", facts["user"])
             return None
-        return await self.deliver(claim, handler, update, message, data)
+        try:
+            return await self.deliver(claim, handler, update, message, data)
+        finally:
+            # Whatever went wrong, the charge must not stay in hands that do nothing with it: its lease runs out.
+            self._shop.charges.leases.let_go(claim)
 
     async def deliver(self, claim: Claim, handler: Next, update: Update, message: Message, data: dict[str, Any]) -> Any:
         """Let the bot hear a payment that this worker holds, and settle it."""
@@ -118,7 +128,9 @@ class Delivery:
         body = claim.body
         if self._retries.pause(body["attempts"] - body.get("tried", 0) - CRASHES) is None:
             # Attempts without an end: the process dies whenever it begins this one.
-            await self._give_up(bot, claim, "attempts", body.get("error") or "the process ended in the last attempt")
+            await self._outcomes.give_up(
+                bot, claim, "attempts", body.get("error") or "the process ended in the last attempt"
+            )
             return None
         attempt: Attempt | None = None
         token = delivering.set(claim.key)
@@ -126,27 +138,34 @@ class Delivery:
             await self._entitlements.recognise(bot, claim)
             renews = body.get("recurring") == AGAIN  # its invoice was paid by the first charge
             if body.get("stored") and not renews and not await self._note_invoice(bot, claim):
-                await self._refund_instead(bot, claim, "its single-use invoice was paid before")
+                await self._outcomes.refund_instead(bot, claim, "its single-use invoice was paid before")
                 return None
             stage = self._shop.catalog.known(body.get("stage")) or await self._shop.stage_of(body)
             doubt = body.get("doubt")
-            if doubt is None and not renews and not await self._limits.take(bot, claim, stage):
-                await self._refund_instead(bot, claim, "it was sold out")
+            limited = doubt is None and not renews and not body.get("media")  # media are sold without asking the bot
+            if limited and not await self._limits.take(bot, claim, stage):
+                await self._outcomes.refund_instead(bot, claim, "it was sold out")
+                return None
+            if doubt is not None:
+                await self._outcomes.set_aside(bot, claim, stage, doubt)
                 return None
             event: PaymentEvent
-            if doubt is not None:
-                event = _event(PaymentUnmatched, bot, claim, stage, message, reason=doubt)
-            elif (subscription := await self._entitlements.give(bot, claim, stage)) is None:
-                event = _event(PaymentCompleted, bot, claim, stage, message)
+            if (subscription := await self._entitlements.give(bot, claim, stage)) is None:
+                event = _event(MediaSold if body.get("media") else PaymentCompleted, bot, claim, stage, message)
             else:
                 kind = SubscriptionRenewed if body["recurring"] == AGAIN else SubscriptionStarted
                 event = _event(kind, bot, claim, stage, message, subscription=subscription)
-            attempt = self._attempt(event, body.get("done", ()), genuine=doubt is None)
+            attempt = self._attempt(event, body.get("done", ()))
+            prepare(attempt, claim)
             response = await self._way.carry(handler, update, attempt, data)
-        except (asyncio.CancelledError, Exception) as error:
+        except ENDS_OF_PROCESS:
+            raise
+        except BaseException as error:
             # What ran before the one that raised need not run again. If nothing of ours raised, something round it
             # did, such as a commit, and may have undone all of it.
-            await self._failed(bot, claim, error, attempt if attempt is not None and attempt.error is error else None)
+            await self._outcomes.failed(
+                bot, claim, error, attempt if attempt is not None and attempt.error is error else None
+            )
             if isinstance(error, asyncio.CancelledError) and not is_cancelled():
                 raise DeliveryError(claim.key.name, "something that its handler waited for was cancelled") from error
             raise
@@ -167,15 +186,21 @@ class Delivery:
         )
         if not is_ours:
             return await _leave_to_bot(handler, update, data, foreign_payment(message, refunded, buyer.id))
-        claim = await self._shop.charges.claim_refund(bot.id, facts_of(message, refunded, buyer, token))
-        return None if claim is None else await self.announce(claim, handler, update, message, data)
+        facts = await self._media.facts_of_refund(bot, facts_of(message, refunded, buyer, token))
+        claim = await self._shop.charges.claim_refund(bot.id, facts)
+        if claim is None:
+            return None
+        try:
+            return await self.announce(claim, handler, update, message, data)
+        finally:
+            self._shop.charges.leases.let_go(claim)
 
     async def announce(
         self, claim: Claim, handler: Next, update: Update, message: Message, data: dict[str, Any]
     ) -> Any:
         """Let the bot hear of a refund that this worker has claimed, and settle the news."""
         bot: Bot = data["bot"]
-        charges, reference = self._shop.charges, claim.key.name
+        reference = claim.key.name
         attempt: Attempt | None = None
         response: Any = None
         error: BaseException | None = None
@@ -183,31 +208,20 @@ class Delivery:
             await self._entitlements.take_back(bot, claim)
             await self._limits.give_back(bot, claim)
             event = _event(PaymentRefunded, bot, claim, await self._shop.stage_of(claim.body), message)
-            attempt = self._attempt(event, claim.body.get("told", ()), genuine=True)
+            attempt = self._attempt(event, claim.body.get("told", ()))
             response = await self._way.carry(handler, update, attempt, data)
             error = attempt.error or attempt.listener_error
-        except (asyncio.CancelledError, Exception) as raised:
+        except ENDS_OF_PROCESS:
+            raise
+        except BaseException as raised:
             error = raised
-        if error is None and attempt is not None and (attempt.stopped or not attempt.reached):
+        if error is None and attempt is not None and (attempt.stopped or attempt.is_listening or not attempt.reached):
             error = DeliveryError(reference, "the news of its refund was stopped before its handlers")
         if error is None:
-            await charges.settle(claim, refund=ANNOUNCED)
+            await self._outcomes.settle(bot, claim, refund=ANNOUNCED)
             return response
         told = sorted({*claim.body.get("told", ()), *(attempt.succeeded if attempt is not None else ())})
-        delay = self._retries.pause(claim.body.get("tells", 1))
-        if is_refused_by(claim.body["user"], error):
-            delay = None
-        if isinstance(error, asyncio.CancelledError) and is_cancelled():
-            await charges.give_back(claim, tells=claim.body.get("tells", 1) - 1, told=told)
-        elif delay is not None:
-            await charges.give_back(claim, delay=delay, told=told, error=name_of(error))
-            self._worker.wake(bot, reference, delay)
-        else:
-            await charges.settle(claim, refund=ANNOUNCED, trouble="refund_unheard", error=name_of(error))
-            logger.error(
-                "%s is stuck: its refund is done, but no handler took the news", in_log(bot, reference, claim.body)
-            )
-            self._tell_stuck(bot, claim, "refund_unheard")
+        await self._outcomes.unheard(bot, claim, error, told)
         raise error
 
     async def carry_own(self, attempt: Attempt, handler: Next, update: Update, data: dict[str, Any]) -> Any:
@@ -217,15 +231,13 @@ class Delivery:
             raise attempt.error
         return response
 
-    def _attempt(self, event: PaymentEvent, done: Iterable[str], *, genuine: bool) -> Attempt:
+    def _attempt(self, event: PaymentEvent, done: Iterable[str]) -> Attempt:
         assert self._shop.dispatcher is not None
         return Attempt(
             self._shop.dispatcher,
             event,
             done=frozenset(done),
-            plain=genuine,
             before_plain=self._before_plain,
-            listened=not genuine,
         )
 
     async def _note_invoice(self, bot: Bot, claim: Claim) -> bool:
@@ -242,135 +254,36 @@ class Delivery:
     async def _conclude(self, bot: Bot, claim: Claim, attempt: Attempt, response: Any) -> Any:
         """Settle a charge by what was seen on the way, not by what the chain of handlers returned."""
         reference = claim.key.name
-        if attempt.plain and attempt.is_delivered:
-            await self._settle(bot, claim, state=DELIVERED, carrier=None)
+        if attempt.is_delivered:
+            await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
             if self._thanks is not None and isinstance(attempt.event, PaymentEvent):
                 self._feed.spawn(attempt.event.answer(self._thanks), f"the thank-you of payment {reference}")
             return response
         error: Exception | None = attempt.error or attempt.listener_error
-        if isinstance(error, RejectPayment) and not attempt.is_handled:
-            await self._refund_instead(bot, claim, error.reason)
-            return response
-        if error is None and not attempt.plain:
-            assert isinstance(attempt.event, PaymentUnmatched)
-            await self._set_aside(bot, claim, attempt, attempt.event.reason)
+        rejection = None if error is None else rejection_of(error)
+        if rejection is not None and not attempt.is_handled:
+            await self._outcomes.refund_instead(bot, claim, rejection.reason)
             return response
         if error is None and not attempt.reached:
             error = DeliveryError(reference, "a middleware or filter of the root router stopped it before any handler")
+        if error is None and attempt.is_listening:
+            error = DeliveryError(reference, "a middleware stopped it before all its listeners had heard it")
         if error is None and (attempt.stopped or not attempt.unhandled):
             error = DeliveryError(reference, "a middleware stopped it before its handler")
         if error is not None:
-            await self._failed(bot, claim, error, attempt)
+            await self._outcomes.failed(bot, claim, error, attempt)
             raise error
         if claim.body.get("gave"):  # the access is what was bought
-            await self._settle(bot, claim, state=DELIVERED, carrier=None)
+            await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
         else:
-            await self._set_aside(bot, claim, attempt, "no_handler")
+            await self._outcomes.set_aside(bot, claim, attempt.event.stage, "no_handler")
         return response
-
-    async def _settle(self, bot: Bot, claim: Claim, *, then: Callable[[], None] | None = None, **changes: Any) -> None:
-        """End an attempt; a refund that was asked for meanwhile is next.
-
-        :param then: what follows once that is written, unless a refund does.
-        """
-
-        def written() -> None:
-            if next_step(claim.body) is not None:
-                self._worker.wake(bot, claim.key.name)
-            elif then is not None:
-                then()
-
-        try:
-            settled = await self._shop.charges.settle(claim, **changes)
-        except Exception as error:
-            self._outages.settle_later(claim, changes, error, written)
-            raise
-        if settled:
-            written()
-
-    async def _refund_instead(self, bot: Bot, claim: Claim, reason: str) -> None:
-        """End a delivery and ask for the refund in one step, then send it."""
-        logger.info("payment %s is not delivered but refunded (%s)", claim.key.name, reason)
-        await self._settle(bot, claim, state=REJECTED, refund=REQUESTED, refund_reason=reason)
-
-    async def _set_aside(self, bot: Bot, claim: Claim, attempt: Attempt, reason: str) -> None:
-        """Keep a charge that nothing could deliver where a person finds it, and say so."""
-        reference = claim.key.name
-
-        def tell() -> None:
-            logger.error(
-                "%s is unmatched (%s). redeliver(%r), once what hears it is there, or refund(%r) ends it",
-                in_log(bot, reference, claim.body),
-                reason,
-                reference,
-                reference,
-            )
-            event = attempt.event
-            if isinstance(event, PaymentCompleted):
-                fields = {**vars(event), "message": None}
-                fields.pop("subscription", None)
-                self._news.tell(bot, PaymentUnmatched(**fields, reason=reason), user_of(claim.body))
-
-        await self._settle(bot, claim, then=tell, state=UNMATCHED, reason=reason)
-
-    async def _give_up(self, bot: Bot, claim: Claim, reason: str, error: str) -> None:
-        """Keep a charge whose delivery cannot go on where a person finds it, and say so."""
-
-        def tell() -> None:
-            logger.error(
-                "%s is stuck after attempt %s (%s): %s. redeliver(%r) or refund(%r) ends it",
-                in_log(bot, claim.key.name, claim.body),
-                claim.body["attempts"],
-                reason,
-                error,
-                claim.key.name,
-                claim.key.name,
-            )
-            self._tell_stuck(bot, claim, reason)
-
-        await self._settle(bot, claim, then=tell, state=STUCK, reason=reason, error=error)
-
-    def _tell_stuck(self, bot: Bot, claim: Claim, reason: str) -> None:
-        body = claim.body
-        stage = self._shop.catalog.known(body.get("stage"))
-        event = payment_of(
-            body, claim.key.name, stage, PaymentStuck, bot=bot, message=None, reason=reason, error=body.get("error")
-        )
-        self._news.tell(bot, event, user_of(body))
-
-    async def _failed(self, bot: Bot, claim: Claim, error: BaseException, attempt: Attempt | None) -> None:
-        """Write down a failed attempt and set the time of the next one, if there is one."""
-        charges, reference, body = self._shop.charges, claim.key.name, claim.body
-        attempts = body["attempts"]
-        if isinstance(error, asyncio.CancelledError) and is_cancelled():
-            # Whoever cancelled the handler did not judge it: the attempt does not count.
-            await charges.give_back(claim, attempts=attempts - 1)
-            return
-        done = sorted({*body.get("done", ()), *(attempt.succeeded if attempt is not None else ())})
-        claim.notes["done"] = done
-        if is_refused_by(body["user"], error):
-            # The buyer blocked the bot: another attempt would repeat what ran before the refused message.
-            await self._give_up(bot, claim, "buyer_unreachable", name_of(error))
-            return
-        delay = self._retries.pause(attempts - body.get("tried", 0))
-        if delay is None:
-            await self._give_up(bot, claim, "attempts", name_of(error))
-            return
-        await charges.give_back(claim, delay=delay, error=name_of(error))
-        if next_step(claim.body) != DELIVER:
-            delay = 0.0
-        logger.warning(
-            "%s: attempt %s failed (%s); the next one is in %.0f s",
-            in_log(bot, reference, body),
-            attempts,
-            name_of(error),
-            delay,
-        )
-        self._worker.wake(bot, reference, delay)
 
 
 def _event(kind: type[E], bot: Bot, claim: Claim, stage: PaymentStage | None, message: Message, **fields: Any) -> E:
-    return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, message=message, **fields)
+    tells = message.successful_payment is not None or message.refunded_payment is not None  # else it is a carrier
+    fields["message"] = message if tells else None
+    return payment_of(claim.body, claim.key.name, stage, kind, bot=bot, **fields)
 
 
 async def _leave_to_bot(handler: Next, update: Update, data: dict[str, Any], payment: PaymentResult) -> Any:

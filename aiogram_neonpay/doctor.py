@@ -137,8 +137,8 @@ class Doctor:
         if not asked or self._shop.dispatcher is None:
             return []  # Telegram's default set has all that payments need
         wanted = ["message", "pre_checkout_query"]
-        if "subscription" in self._shop.dispatcher.resolve_used_update_types():
-            wanted.append("subscription")
+        used = self._shop.dispatcher.resolve_used_update_types()
+        wanted += [name for name in ("subscription", "purchased_paid_media") if name in used]
         missing = [name for name in wanted if name not in asked]
         if not missing:
             return []

@@ -18,6 +18,7 @@ from aiogram_neonpay.stages import PaymentStage
 __all__ = [
     "AnyEvent",
     "CheckoutDeclined",
+    "MediaSold",
     "PaymentCompleted",
     "PaymentEvent",
     "PaymentRefunded",
@@ -77,6 +78,15 @@ class PaymentCompleted(PaymentEvent):
 
 
 @dataclass(frozen=True)
+class MediaSold(PaymentCompleted):
+    """Paid media that somebody bought: Telegram has shown them already, and what else goes with it is to be delivered.
+
+    Telegram's id of the charge is not known yet, so :attr:`transaction_id` is an id of ours: of the message that was
+    sold and its buyer, and for ever the same. :attr:`message` is ``None``.
+    """
+
+
+@dataclass(frozen=True)
 class PaymentRefunded(PaymentEvent):
     """A charge whose Stars went back, by the bot or from elsewhere; :attr:`status` is REFUNDED."""
 
@@ -100,7 +110,8 @@ class PaymentStuck(PaymentEvent):
     Stars back.
 
     :ivar reason: ``"attempts"`` (every attempt to deliver it failed), ``"buyer_unreachable"`` (the buyer blocked the
-        bot in the middle of the delivery), ``"refund_refused"`` (Telegram refuses its refund), or
+        bot in the middle of the delivery), ``"refund_refused"`` (Telegram refuses its refund),
+        ``"refund_delayed"`` (Telegram has not confirmed its refund after eight requests; it is sent on), or
         ``"refund_unheard"`` (it is refunded, but every attempt of the refund's handlers failed).
     :ivar error: what went wrong last, as ``Type: message``.
     """
@@ -234,4 +245,4 @@ AnyEvent = PaymentEvent | CheckoutDeclined | SubscriptionEvent
 def kinds_of(event: AnyEvent) -> tuple[type[AnyEvent], ...]:
     """Return the kinds of handlers an event is offered to, one kind after another."""
     kind = type(event)
-    return (kind, PaymentCompleted) if kind in (SubscriptionStarted, SubscriptionRenewed) else (kind,)
+    return (kind, PaymentCompleted) if kind in (SubscriptionStarted, SubscriptionRenewed, MediaSold) else (kind,)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 from aiogram.exceptions import TelegramForbiddenError
 
+from aiogram_neonpay.errors import RejectPayment
 from aiogram_neonpay.redaction import redacted
 
-__all__ = ["is_cancelled", "is_refused_by", "name_of"]
+__all__ = ["is_cancelled", "is_refused_by", "name_of", "rejection_of"]
 
 
 def is_cancelled() -> bool:
@@ -19,8 +21,30 @@ def is_cancelled() -> bool:
 
 
 def is_refused_by(user_id: int, error: BaseException) -> bool:
-    """Whether a message was refused because the buyer blocked the bot."""
-    return isinstance(error, TelegramForbiddenError) and getattr(error.method, "chat_id", None) == user_id
+    """Whether a message was refused because the buyer blocked the bot, whatever a handler made of that error."""
+    return any(
+        isinstance(known, TelegramForbiddenError) and str(getattr(known.method, "chat_id", None)) == str(user_id)
+        for known in _within(error, causes=True)
+    )
+
+
+def rejection_of(error: BaseException) -> RejectPayment | None:
+    """Return what a handler rejected a payment with, also from a task group."""
+    return next((known for known in _within(error, causes=False) if isinstance(known, RejectPayment)), None)
+
+
+def _within(error: BaseException, *, causes: bool) -> Iterator[BaseException]:
+    """Yield an error, the members of a group, and what they were raised from."""
+    waiting, seen = [error], set()
+    while waiting:
+        known = waiting.pop()
+        if id(known) in seen:
+            continue
+        seen.add(id(known))
+        yield known
+        waiting += getattr(known, "exceptions", ())  # ExceptionGroup, Python 3.11
+        if causes and known.__cause__ is not None:
+            waiting.append(known.__cause__)
 
 
 def name_of(error: BaseException) -> str:

@@ -87,7 +87,9 @@ class Feed:
         async def guarded() -> None:
             try:
                 await work
-            except Exception:
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
                 logger.exception("%s failed", what)
 
         # An empty context: what is set for the update that caused this (its bot, its free pass) is not for the event.
@@ -112,6 +114,14 @@ class Feed:
         :param kind: the update's: ``message`` or ``business_message``.
         :param fields: what the message holds, such as ``refunded_payment``.
         """
+        update = self.carrier(bot, buyer, date, kind, **fields)
+        response = await dispatcher.feed_update(bot, update, **{**self._context, **data})
+        if isinstance(response, TelegramMethod):
+            # What a handler returns is called, as polling does (``aiogram.Dispatcher``).
+            await dispatcher.silent_call_request(bot=bot, result=response)
+
+    def carrier(self, bot: Bot, buyer: User, date: int, kind: str = "message", **fields: Any) -> Update:
+        """Return an update of our own with a message from the buyer; see :meth:`event`."""
         person = buyer.model_dump(mode="json", exclude_none=True)
         chat = {key: person[key] for key in ("id", "first_name", "last_name", "username") if key in person}
         message: dict[str, Any] = {
@@ -121,11 +131,11 @@ class Feed:
             "from": person,
             **fields,
         }
-        update = Update.model_validate({"update_id": next(self._update_ids), kind: message}, context={"bot": bot})
-        response = await dispatcher.feed_update(bot, update, **{**self._context, **data})
-        if isinstance(response, TelegramMethod):
-            # What a handler returns is called, as polling does (``aiogram.Dispatcher``).
-            await dispatcher.silent_call_request(bot=bot, result=response)
+        return self.update(bot, kind, message)
+
+    def update(self, bot: Bot, kind: str, content: dict[str, Any]) -> Update:
+        """Return an update of our own."""
+        return Update.model_validate({"update_id": next(self._update_ids), kind: content}, context={"bot": bot})
 
     async def drain(self) -> None:
         """Wait for what is on its way, and for what comes of it, for a while."""

@@ -11,14 +11,16 @@ passes: :class:`PaymentGate`
 :class:`LastEar`
 ``pre_checkout_query`` handler 0          decides checkouts of ours before any handler of the bot
 ``callback_query`` handler 0              answers taps on our keyboards
-events isolation                          lets checkouts of ours pass its lock
+events isolation                          lets checkouts of ours pass its lock; a lock that cannot be released is
+                                          no failure of what was delivered under it
 ========================================  ================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from inspect import iscoroutine
 from typing import Any
@@ -30,21 +32,39 @@ from aiogram.dispatcher.event.telegram import TelegramEventObserver
 from aiogram.dispatcher.middlewares.manager import MiddlewareManager
 from aiogram.dispatcher.middlewares.user_context import UserContextMiddleware
 from aiogram.fsm.storage.base import BaseEventIsolation, StorageKey
-from aiogram.types import TelegramObject
+from aiogram.fsm.storage.memory import DisabledEventIsolation
+from aiogram.types import Message, TelegramObject
 
 from aiogram_neonpay.attempts import ATTEMPT, PLAIN, TYPED, Attempt
 from aiogram_neonpay.passage import compose, middlewares_of
 
-__all__ = ["Gate", "LastEar", "MessageHooks", "PassingIsolation", "place_first", "stepping_round_isolation"]
+__all__ = [
+    "Gate",
+    "LastEar",
+    "MessageHooks",
+    "PassingIsolation",
+    "keeping_outcome",
+    "place_first",
+    "stepping_round_isolation",
+]
+
+logger = logging.getLogger("aiogram_neonpay")
 
 Next = Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]]
 
 stepping_round_isolation: ContextVar[bool] = ContextVar("neonpay_stepping_round_isolation", default=False)
 """Set while a checkout of ours is on its way: an answer that waits for a lock comes too late."""
+keeping_outcome: ContextVar[bool] = ContextVar("neonpay_keeping_outcome", default=False)
+"""Set while an attempt is on its way to the lock: what was done under it counts, whether it can be released or not."""
 
 
 class PassingIsolation(BaseEventIsolation):
-    """The bot's own events isolation, whose lock checkouts of ours do not wait for."""
+    """The bot's own events isolation, whose lock checkouts of ours do not wait for.
+
+    A lock in Redis ends by itself, after 60 seconds unless told otherwise, and releasing it then raises
+    (``redis.asyncio.lock.Lock``, ``LockNotOwnedError``), as it does while Redis is away. The handlers have returned by
+    then: to call that a failed attempt would be to deliver again, at every attempt of a handler that is slower.
+    """
 
     def __init__(self, isolation: BaseEventIsolation) -> None:
         self.isolation = isolation
@@ -55,7 +75,35 @@ class PassingIsolation(BaseEventIsolation):
             # One free pass: what the checkout's handlers start is isolated as ever.
             stepping_round_isolation.set(False)
             return nullcontext()
+        if type(self.isolation) is not DisabledEventIsolation and keeping_outcome.get():
+            keeping_outcome.set(False)
+            return self._lock_and_keep(key)
         return self.isolation.lock(key)
+
+    @asynccontextmanager
+    async def _lock_and_keep(self, key: StorageKey) -> AsyncIterator[None]:
+        """Lock; of an attempt that was made under the lock, its own outcome is all that is raised."""
+        made = False
+        failure: BaseException | None = None
+        try:
+            async with self.isolation.lock(key):
+                try:
+                    yield
+                except BaseException as error:
+                    failure = error
+                    raise
+                finally:
+                    made = True
+        except Exception as error:
+            if not made or error is failure:
+                raise
+            logger.error(
+                "bot %s: the isolation lock of user %s could not be released after an attempt (%s: %s); what the "
+                "attempt did counts all the same. Give the isolation a timeout longer than the slowest handler",
+                *(key.bot_id, key.user_id, type(error).__name__, error),
+            )
+        if failure is not None:
+            raise failure
 
     async def close(self) -> None:
         """Close the bot's isolation."""
@@ -210,7 +258,7 @@ class PlainHandlerJudge:
         self, handler: HandlerObject, router: Router, event: TelegramObject, data: dict[str, Any]
     ) -> bool:
         """Whether a handler matched because of the payment: it asks for it, or refuses the message without it."""
-        if "payment" in handler.params:
+        if "payment" in handler.params or not isinstance(event, Message):  # what is no message is all payment
             return True
         bare = event.model_copy(update={"successful_payment": None, "refunded_payment": None})
         context = {key: value for key, value in data.items() if key not in ("payment", "stage", ATTEMPT)}
@@ -253,6 +301,8 @@ class LastEar:
     async def _after(self, handler: Next, event: TelegramObject, data: dict[str, Any]) -> Any:
         attempt: Attempt = data[ATTEMPT]
         try:
+            if attempt.entering is not None:
+                await attempt.enter(event, data)
             response = await handler(event, data)
         except (SkipHandler, CancelHandler):
             raise

@@ -21,8 +21,10 @@ from aiogram_neonpay.feed import DRAIN, Feed
 from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
 from aiogram_neonpay.invoices import Seller
 from aiogram_neonpay.ledger.base import buyer_name
+from aiogram_neonpay.ledger.charges import DELIVER, Claim
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
+from aiogram_neonpay.purchases import Purchases
 from aiogram_neonpay.reconcile import Reconciler
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.retries import Retries
@@ -53,7 +55,12 @@ class UpdateHook:
             self._feed.remember(data)
         message = event.message
         if message is not None:
-            if message.successful_payment is not None or message.refunded_payment is not None or ATTEMPT in data:
+            if (
+                message.successful_payment is not None
+                or message.refunded_payment is not None
+                or ATTEMPT in data
+                or CLAIM in data
+            ):
                 return self.installation.on_payment_message(handler, event, message, data)
         elif event.pre_checkout_query is not None:
             query = event.pre_checkout_query
@@ -67,6 +74,8 @@ class UpdateHook:
             message = event.business_message
             if message.successful_payment is not None or message.refunded_payment is not None:
                 return self.installation.on_payment_message(handler, event, message, data)
+        elif event.purchased_paid_media is not None:
+            return self.installation.on_purchased(handler, event, data)
         elif getattr(event, "subscription", None) is not None:  # Bot API 10.2, aiogram 3.30
             return self.installation.on_subscription(handler, event, data)
         if self._shop.only_bot is data["bot"]:
@@ -107,6 +116,7 @@ class Installation:
         way = Way(self._update_hook)
         self.outages = Outages(shop, self.feed, self.worker)
         self.delivery = Delivery(shop, self.feed, news, self.worker, self.outages, way, retries, propagate, thanks)
+        self.purchases = Purchases(shop, self.feed, self.delivery)
         self.cashier = Cashier(shop, self.feed, way, news)
         self._checkout_gate = Gate(self.cashier.decide, CHECKOUT)
         self._tap_gate = TapGate(shop, seller)
@@ -167,14 +177,25 @@ class Installation:
         token = self.shop.take_in_hand(data["bot"])
         try:
             if CLAIM in data:
-                go_on = self.delivery.deliver if message.successful_payment is not None else self.delivery.announce
-                return await go_on(data.pop(CLAIM), handler, update, message, data)
+                claim: Claim = data.pop(CLAIM)
+                if claim.step != DELIVER:
+                    return await self.delivery.announce(claim, handler, update, message, data)
+                self.purchases.restore(data["bot"], claim, data)
+                return await self.delivery.deliver(claim, handler, update, message, data)
             if ATTEMPT in data:
                 return await self.delivery.carry_own(data[ATTEMPT], handler, update, data)
             if message.successful_payment is not None:
                 return await self.delivery.on_paid(handler, update, message, message.successful_payment, data)
             assert message.refunded_payment is not None
             return await self.delivery.on_refunded(handler, update, message, message.refunded_payment, data)
+        finally:
+            self.shop.put_down(token)
+
+    async def on_purchased(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
+        """Carry the news that paid media were sold."""
+        token = self.shop.take_in_hand(data["bot"])
+        try:
+            return await self.purchases.on_purchased(handler, update, data)
         finally:
             self.shop.put_down(token)
 

@@ -19,7 +19,7 @@ from aiogram.types import (
     MessageEntity,
 )
 
-from aiogram_neonpay.checks import check_metadata, check_stage_id
+from aiogram_neonpay.checks import check_metadata, check_stage_id, is_text
 from aiogram_neonpay.errors import InvoiceError, StageNotFoundError, ValidationError
 from aiogram_neonpay.ledger.invoices import RETENTION
 from aiogram_neonpay.ledger.subscriptions import PERIOD
@@ -36,6 +36,7 @@ STORED_FOR = 30 * 86400
 MAX_USER_ID = (1 << 52) - 1
 """Telegram's identifiers have at most 52 significant bits (Bot API ``User``)."""
 TEN_YEARS = 10 * 365 * 86400
+"""Seconds for which what is stored of paid media is kept: they never expire, and are bought at any time."""
 MAX_KEY = 256
 """Characters of an idempotency key. Ours."""
 
@@ -52,6 +53,7 @@ class Offer:
 
     :ivar buyer: the user it is made for, or ``None`` for whoever pays.
     :ivar bound: whether only that user may pay.
+    :ivar media: whether paid media are sold instead of an invoice.
     """
 
     stage_id: str
@@ -63,6 +65,7 @@ class Offer:
     single_use: bool = False
     track: bool = False
     expires_in: float | None = None
+    media: bool = False
 
     def __post_init__(self) -> None:
         check_stage_id(self.stage_id)
@@ -71,7 +74,7 @@ class Offer:
             raise ValidationError("buyer_only", "needs a user_id to bind the invoice to", True)
         if self.key is not None and (not isinstance(self.key, str) or not 1 <= len(self.key) <= MAX_KEY):
             raise ValidationError("key", f"must be a string of 1-{MAX_KEY} characters", self.key)
-        if self.key is not None and any(0xD800 <= ord(character) <= 0xDFFF for character in self.key):
+        if self.key is not None and not is_text(self.key):
             raise ValidationError("key", "must be text that UTF-8 can carry", self.key)
         for name in ("single_use", "track", "bound"):
             if not isinstance(getattr(self, name), bool):
@@ -79,11 +82,7 @@ class Offer:
                 raise ValidationError(field, "must be True or False", getattr(self, name))
         if self.expires_in is not None:
             seconds = self.expires_in
-            if (
-                isinstance(seconds, bool)
-                or not isinstance(seconds, (int, float))
-                or not 1 <= seconds <= 10 * 365 * 86400
-            ):
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 1 <= seconds <= TEN_YEARS:
                 raise ValidationError("expires_in", "must be 1 second to 10 years, in seconds", seconds)
         object.__setattr__(self, "metadata", check_metadata("metadata", self.metadata))
 
@@ -136,7 +135,7 @@ class Seller:
         if markup is not None and not isinstance(markup, InlineKeyboardMarkup):
             raise ValidationError("reply_markup", "must be an InlineKeyboardMarkup", type(markup).__name__)
         asked = {"chat": chat_id, "kind": "message", "markup": markup, **options}
-        invoice = await self._make(bot, offer, asked)
+        invoice = await self.make(bot, offer, asked)
         if invoice.stage.subscription:
             return await self._send_link(invoice, chat_id, markup, options, language, once=offer.key is not None)
         if markup is not None:
@@ -196,7 +195,7 @@ class Seller:
     async def link(self, bot: Bot, offer: Offer, options: dict[str, Any]) -> tuple[str, str]:
         """Make an invoice link (Bot API ``createInvoiceLink``) and return it with the invoice's id."""
         _check_options("create_link", options, _LINK_OPTIONS)
-        invoice = await self._make(bot, offer, {"kind": "link", **options})
+        invoice = await self.make(bot, offer, {"kind": "link", **options})
         return await self._url_of(invoice, options, keep=offer.key is not None), invoice.token.invoice_id
 
     async def _url_of(self, invoice: Invoice, options: dict[str, Any], *, keep: bool) -> str:
@@ -222,7 +221,7 @@ class Seller:
         _check_options("create_inline_result", options, _RESULT_OPTIONS)
         if result_id is not None and (not isinstance(result_id, str) or not 1 <= len(result_id.encode()) <= 64):
             raise ValidationError("id", "must be a string of 1-64 bytes", result_id)
-        invoice = await self._make(bot, offer, {"kind": "inline"})
+        invoice = await self.make(bot, offer, {"kind": "inline"})
         stage = invoice.stage
         if stage.subscription:
             raise InvoiceError(
@@ -238,7 +237,8 @@ class Seller:
             **options,
         )
 
-    async def _make(self, bot: Bot, offer: Offer, where: dict[str, Any]) -> Invoice:
+    async def make(self, bot: Bot, offer: Offer, where: dict[str, Any]) -> Invoice:
+        """Turn an offer into an invoice with its payload, and store it if it needs to be."""
         stage = await self._shop.catalog.get(offer.stage_id)
         if stage is None:
             raise StageNotFoundError(offer.stage_id)
@@ -247,7 +247,7 @@ class Seller:
         now = self._shop.clock()
         amount = stage.amount_for(offer.amount)
         expires_at = None if offer.expires_in is None else int(now + offer.expires_in)
-        room = metadata_room(offer.stage_id, amount, bound=offer.bound, expires=True)
+        room = metadata_room(offer.stage_id, amount, bound=offer.bound, expires=not offer.media)
         attached = dump_metadata(offer.metadata)
         long = len(attached.encode()) > room
         stored = None
@@ -259,15 +259,17 @@ class Seller:
             buyer=offer.buyer if offer.bound else None,
             expires_at=expires_at,
             metadata_json=attached,
+            media=offer.media,
         )
         if offer.key is not None or offer.single_use or offer.track or long:
-            token = token._replace(stored=True, expires_at=expires_at or int(now + STORED_FOR), metadata_json="")
+            kept_for = TEN_YEARS if offer.media else STORED_FOR
+            token = token._replace(stored=True, expires_at=expires_at or int(now + kept_for), metadata_json="")
             stored = await self._store(bot, offer, token, where)
             token = token._replace(
                 invoice_id=stored["invoice"],
                 issued_at=stored["issued"],
                 amount=stored["amount"],
-                expires_at=stored["expires"],
+                expires_at=None if offer.media else stored["expires"],
             )
         return Invoice(bot, stage, token, self._shop.signer(bot).mint(token), stored)
 
@@ -284,6 +286,7 @@ class Seller:
             "buyer": offer.buyer,
             "bound": offer.bound,
             "single": offer.single_use,
+            "media": offer.media,
             "tracked": offer.key is not None or offer.single_use or offer.track,
             "metadata": offer.metadata,
         }

@@ -56,7 +56,8 @@ class PaymentResult:
     :ivar currency: ``XTR`` for ours.
     :ivar status: COMPLETED once paid, delivered or not, REFUNDED afterwards, FAILED while it waits for a person.
     :ivar stage: what was sold as the catalog knows it now; ``None`` when the stage was removed or is not ours.
-    :ivar transaction_id: Telegram's charge id: long, opaque, different for every charge: the key for your tables.
+    :ivar transaction_id: Telegram's charge id: long, opaque, different for every charge: the key for your tables. For
+        paid media it is an id of ours, because Telegram does not tell its own when it sells them.
     :ivar timestamp: when Telegram dated the payment, UTC.
     :ivar metadata: the stage's ``payload`` updated with the invoice's own metadata.
     :ivar recipient_id: who gets what was bought; the buyer.
@@ -68,9 +69,13 @@ class PaymentResult:
     :ivar attempt: which delivery attempt this is, from 1.
     :ivar delivered: whether what was meant to hear the payment has returned; false while a delivery is on its way.
     :ivar recovered: whether it was found in Telegram's ledger instead of arriving as an update.
+    :ivar reason: why it waits for a person, as in the events ``stuck`` and ``unmatched``; ``None`` if it does not.
+    :ivar error: what went wrong last, if it waits for a person.
     :ivar is_recurring: whether the charge belongs to a subscription (Bot API ``SuccessfulPayment``).
     :ivar is_first_recurring: whether it is the first one of that subscription.
     :ivar subscription_expires_at: end of the paid period, UTC.
+    :ivar is_media: whether paid media were sold instead of an invoice.
+    :ivar media_charge_id: Telegram's charge id of paid media, once it was found in Telegram's ledger.
     """
 
     user_id: int
@@ -90,9 +95,13 @@ class PaymentResult:
     attempt: int = field(default=1, kw_only=True)
     delivered: bool = field(default=False, kw_only=True, compare=False)
     recovered: bool = field(default=False, kw_only=True)
+    reason: str | None = field(default=None, kw_only=True, compare=False)
+    error: str | None = field(default=None, kw_only=True, compare=False)
     is_recurring: bool = field(default=False, kw_only=True)
     is_first_recurring: bool = field(default=False, kw_only=True)
     subscription_expires_at: datetime | None = field(default=None, kw_only=True)
+    is_media: bool = field(default=False, kw_only=True)
+    media_charge_id: str | None = field(default=None, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
         if self.recipient_id is None:
@@ -100,8 +109,8 @@ class PaymentResult:
 
     @property
     def telegram_payment_charge_id(self) -> str | None:
-        """Telegram's own name for :attr:`transaction_id`."""
-        return self.transaction_id
+        """Telegram's own id of the charge: :attr:`transaction_id`, but for paid media :attr:`media_charge_id`."""
+        return self.media_charge_id if self.is_media else self.transaction_id
 
 
 class SubscriptionState(str, Enum):

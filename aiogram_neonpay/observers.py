@@ -16,6 +16,7 @@ from aiogram.dispatcher.event.bases import UNHANDLED, SkipHandler
 from aiogram.dispatcher.event.handler import CallbackType, FilterObject, HandlerObject
 from aiogram.dispatcher.middlewares.manager import MiddlewareManager
 from aiogram.filters import Filter
+from aiogram.fsm.state import State
 from aiogram.types import TelegramObject
 from magic_filter import MagicFilter
 
@@ -185,7 +186,28 @@ class _Registrar:
 
 
 class PaymentObserver(_Registrar):
-    """Typed handlers of one kind of event on one router: the first that matches handles it."""
+    """Typed handlers of one kind of event on one router: the first that matches handles it.
+
+    :param asked: called at the first registration, where the event needs updates that are not asked for otherwise.
+    """
+
+    def __init__(self, router: Router, event_name: str, asked: Callable[[], None] | None = None) -> None:
+        super().__init__(router, event_name)
+        self._asked = asked
+
+    def register(
+        self, callback: CallbackType, *filters: Any, flags: dict[str, Any] | None = None, refunds: bool = False
+    ) -> CallbackType:
+        """Register a handler (``aiogram.dispatcher.event.telegram.TelegramEventObserver.register``).
+
+        :param filters: stage ids as strings, and aiogram filters.
+        :raises ConfigurationError: for a handler that cannot be called.
+        :raises ValidationError: for a malformed stage id.
+        """
+        registered = super().register(callback, *filters, flags=flags, refunds=refunds)
+        if self._asked is not None:
+            self._asked()
+        return registered
 
     def might_take(self, event: Any) -> bool:
         """Whether some handler here might take the event, judged without waiting for anything."""
@@ -321,7 +343,7 @@ def _name_of(callback: CallbackType) -> str:
 
 
 def _is_handler(candidate: Any) -> bool:
-    if isinstance(candidate, (str, Filter, MagicFilter)) or not callable(candidate):
+    if isinstance(candidate, (str, Filter, MagicFilter, State)) or not callable(candidate):
         return False
     function = inspect.unwrap(candidate)
     if getattr(function, "__name__", "") == "<lambda>":

@@ -29,6 +29,7 @@ class Outages:
         self._feed = feed
         self._worker = worker
         self._closing: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def close(self) -> None:
         """Let everything that waits make its last try."""
@@ -56,51 +57,52 @@ class Outages:
                 await self._shop.charges.note(bot.id, facts)
             except Exception:
                 if closing:
-                    logger.critical("payment %s was not recorded before the end: reconcile() finds it", reference)
+                    logger.critical(
+                        "%s was not recorded before the end: reconcile() finds it", in_log(bot, reference, facts)
+                    )
                     raise
             else:
-                logger.warning("payment %s is recorded after all", reference)
+                logger.warning("%s is recorded after all", in_log(bot, reference, facts))
                 self._worker.wake(bot, reference)
                 return
 
-    def settle_later(
-        self, claim: Claim, changes: dict[str, Any], error: Exception, written: Callable[[], None]
+    def end_later(
+        self, claim: Claim, changes: dict[str, Any], delay: float, error: Exception, written: Callable[[], None]
     ) -> None:
-        """Write the end of a delivery as soon as the storage answers, while the charge is still in our hands.
+        """Write the end of an attempt as soon as the storage answers, while the charge is still in our hands.
 
+        :param delay: seconds until the next attempt, if one follows.
         :param written: what follows then.
         """
         logger.error(
-            "payment %s: the end of its delivery cannot be written (%s: %s); if it cannot be within %.0f s, another "
-            "attempt follows",
-            claim.key.name,
-            type(error).__name__,
-            error,
-            self._shop.charges.leases.seconds,
+            "%s: the end of an attempt cannot be written (%s: %s); if it cannot be within %.0f s, another follows",
+            *(claim.in_log, type(error).__name__, error, self._shop.charges.leases.seconds),
         )
-        self._feed.spawn(self._settle(claim, changes, written), f"settling payment {claim.key.name}")
+        self._feed.spawn(self._end(claim, changes, delay, written), f"ending an attempt of payment {claim.key.name}")
 
-    async def _settle(self, claim: Claim, changes: dict[str, Any], written: Callable[[], None]) -> None:
+    async def _end(self, claim: Claim, changes: dict[str, Any], delay: float, written: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._shop.charges.leases.seconds, 0.25
         while True:
             closing = await self._pause(pause)
             pause = min(2 * pause, 5.0)
             try:
-                settled = await self._shop.charges.settle(claim, **changes)
+                is_written = await self._shop.charges.give_back(claim, delay=delay, **changes)
             except Exception:
                 if closing or loop.time() >= until:
+                    logger.critical("%s: the end of an attempt was not written; another one follows", claim.in_log)
                     raise
             else:
-                if settled:
-                    logger.warning("payment %s: the end of its delivery is written after all", claim.key.name)
+                if is_written:
+                    logger.warning("%s: the end of an attempt is written after all", claim.in_log)
                     written()
                 return
 
     async def _pause(self, seconds: float) -> bool:
         """Wait for a while, or for the end of the process; return whether that has come."""
-        if self._closing is None:
-            self._closing = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        if self._closing is None or self._loop is not loop:  # a dispatcher may outlive an event loop
+            self._closing, self._loop = asyncio.Event(), loop
         try:
             await asyncio.wait_for(self._closing.wait(), seconds)
         except asyncio.TimeoutError:

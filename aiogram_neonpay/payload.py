@@ -36,14 +36,14 @@ from typing import Any, NamedTuple
 
 from aiogram_neonpay.errors import ValidationError
 
-__all__ = ["MAX_PAYLOAD", "PREFIX", "InvoiceToken", "Signer", "looks_ours"]
+__all__ = ["MAX_PAYLOAD", "PREFIX", "InvoiceToken", "Signer", "claimed", "looks_ours"]
 
 PREFIX = "n1"
 MAX_PAYLOAD = 128
 """Bytes. Bot API ``sendInvoice``, parameter ``payload``."""
 
-_BUYER, _EXPIRY, _STORED, _WIDE = 0x01, 0x02, 0x04, 0x08
-_KNOWN_FLAGS = _BUYER | _EXPIRY | _STORED | _WIDE
+_BUYER, _EXPIRY, _STORED, _WIDE, _MEDIA = 0x01, 0x02, 0x04, 0x08, 0x10
+_KNOWN_FLAGS = _BUYER | _EXPIRY | _STORED | _WIDE | _MEDIA
 _TAG = 12
 _TAG_TEXT = 16
 _FIXED = 1 + 1 + 4 + 5 + 4 + 1
@@ -59,6 +59,7 @@ class InvoiceToken(NamedTuple):
     :ivar buyer: the only user who may pay, or ``None``.
     :ivar expires_at: Unix seconds, or ``None``.
     :ivar stored: whether the storage holds a record of this invoice.
+    :ivar media: whether it is the payload of paid media instead of an invoice.
     :ivar metadata_json: what the seller attached, as compact JSON, when it fitted into the payload.
     """
 
@@ -70,6 +71,7 @@ class InvoiceToken(NamedTuple):
     expires_at: int | None = None
     stored: bool = False
     metadata_json: str = ""
+    media: bool = False
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -81,6 +83,21 @@ class InvoiceToken(NamedTuple):
 def looks_ours(payload: str) -> bool:
     """Whether a payload claims to be a token of this package; only :meth:`Signer.verify` proves it."""
     return payload.startswith(PREFIX)
+
+
+def claimed(payload: str) -> InvoiceToken | None:
+    """Return what a payload says of itself, genuine or not; ``None`` for what cannot be a token of this package.
+
+    Only to recognise one payload again: whether to believe it is for :meth:`Signer.verify` to say.
+    """
+    if not looks_ours(payload):
+        return None
+    try:
+        flags = a2b_base64(payload[2:6])[0]
+        end = len(PREFIX) + _text_size(_size_of(flags))
+        return _parse(flags, a2b_base64(payload[2:end] + "==="), payload[end + _TAG_TEXT :])
+    except (ValueError, IndexError):
+        return None
 
 
 def new_invoice_id(now: float) -> str:
@@ -132,6 +149,7 @@ class Signer:
             | (_EXPIRY if token.expires_at is not None else 0)
             | (_STORED if token.stored else 0)
             | (_WIDE if wide else 0)
+            | (_MEDIA if token.media else 0)
         )
         head = bytes((flags, self._current_id)) + bytes.fromhex(token.invoice_id)
         head += token.amount.to_bytes(5 if wide else 4, "big") + bytes((len(token.stage_id),))
@@ -208,4 +226,5 @@ def _parse(flags: int, head: bytes, tail: str) -> InvoiceToken:
         expires_at=expires_at,
         stored=bool(flags & _STORED),
         metadata_json=tail[length:],
+        media=bool(flags & _MEDIA),
     )

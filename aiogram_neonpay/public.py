@@ -24,6 +24,7 @@ from aiogram_neonpay.errors import (
 )
 from aiogram_neonpay.events import (
     CheckoutDeclined,
+    MediaSold,
     PaymentCompleted,
     PaymentEvent,
     PaymentRefunded,
@@ -74,6 +75,7 @@ __all__ = [
     "InvoiceStatus",
     "LedgerError",
     "LegacyInvoice",
+    "MediaSold",
     "NeonPay",
     "NeonPayCore",
     "NeonPayError",

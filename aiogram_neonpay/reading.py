@@ -11,11 +11,13 @@ from aiogram.exceptions import TelegramAPIError
 from aiogram.types import StarTransaction, TransactionPartnerUser
 
 from aiogram_neonpay.findings import SHOWN, Finding, Kind, ReconcileReport
+from aiogram_neonpay.ledger.aliases import is_alias
 from aiogram_neonpay.ledger.charges import is_refunded, reference_of
-from aiogram_neonpay.payload import InvoiceToken
+from aiogram_neonpay.mediasales import MediaSales, as_media, charge_of_media, media_payload_of
+from aiogram_neonpay.payload import InvoiceToken, looks_ours
 from aiogram_neonpay.records import facts_of_row, in_log
 from aiogram_neonpay.shop import Shop
-from aiogram_neonpay.transactions import PAGE, key_of, moment_of, pages_since, rows_at
+from aiogram_neonpay.transactions import Pages, key_of, moment_of
 
 __all__ = ["Reading"]
 
@@ -29,31 +31,42 @@ KEPT = 24 * 3600.0
 """Seconds for which Telegram keeps an update (Bot API, Getting updates)."""
 BUFFERED = 5000
 """Charges to recover that are kept back until the reading ends: a refund of one may follow."""
+SETTLED = 3600.0
+"""Seconds by which a payment must be older than the last row of a reading cut off: most refunds follow soon."""
 BALANCE_TRIES = 5
 NANO = 1_000_000_000
 """Nanostars of a Star. Bot API ``StarAmount``."""
 
 
 class Reading:
-    """One reading of one bot's rows."""
+    """One reading of one bot's rows.
+
+    :ivar cut_at: the date up to which everything is recorded, when it was cut off.
+    :ivar due: charges to go on with, the first ones.
+    """
 
     def __init__(self, shop: Shop, bot: Bot, state: dict[str, Any], since: float | None, dry_run: bool) -> None:
         self._shop = shop
         self._bot = bot
+        self._media = MediaSales(shop)
         self._state = state
         self._dry_run = dry_run
         self._now = shop.clock()
         self._is_regular = since is None
         self._scope = state["baseline"] if since is None else since
+        self._adopts_since = state.get("adopts_since", self._scope) if since is None else since
         self._start = max(state["baseline"], state["watermark"] - OVERLAP) if since is None else since
-        # The row at which the balance was last asked for is looked for as well.
-        self._start = min(self._start, state.get("anchor_at", self._start))
+        if since is None and (resume_at := state.get("resume_at")) is not None:
+            self._start = max(state["baseline"], resume_at)
+        else:
+            # The row at which the balance was last asked for is looked for as well.
+            self._start = min(self._start, state.get("anchor_at", self._start))
+        self._pages = Pages(bot, self._start, state.get("hint", 0), patient=shop.timing.passes)
         self._judged_until = 0.0
         self._rows = self._foreign = self._waiting = self._affiliates = 0
         self._recovered, self._refunded, self._differing = Kind(), Kind(), Kind()
         self._buffer: dict[str, dict[str, Any]] = {}
-        self._first_offset: int | None = None
-        self._end = 0
+        self.cut_at: float | None = None
         self._last: StarTransaction | None = None
         self._first_waiting: float | None = None
         self._balance: int | None = None
@@ -61,28 +74,45 @@ class Reading:
         self.due: list[str] = []
 
     async def run(self) -> ReconcileReport:
-        """Read to the end."""
+        """Read to the end.
+
+        :raises Exception: what cut it off; what was found until then is recorded all the same.
+        """
         waiting_updates = (await self._bot.get_webhook_info()).pending_update_count
         self._judged_until = self._now - (KEPT if waiting_updates else SOON)
-        async for offset, rows in pages_since(self._bot, self._start, self._state.get("hint", 0)):
-            self._first_offset = offset if self._first_offset is None else self._first_offset
-            self._end = offset + len(rows)
-            await self._judge(rows)
-        await self._weigh()
+        try:
+            while not self._pages.is_over:
+                await self._judge(await self._pages.next())
+            await self._weigh()
+        except Exception:
+            await self._cut_off()
+            raise
         while self._buffer:
-            await self._recover()
+            await self._recover(next(iter(self._buffer)))
         return self._report()
 
     async def _weigh(self) -> None:
         """Ask for the balance, until no row came between the last one read and the answer."""
         for _ in range(BALANCE_TRIES):
             self._balance = await self._ask_balance()
-            rows = [] if self._balance is None else await rows_at(self._bot, self._end, PAGE)
+            rows = [] if self._balance is None else await self._pages.next()
             if not rows:
                 return
-            self._end += len(rows)
             await self._judge(rows)
         self._balance = None  # the bot sells faster than it can be weighed
+
+    async def _cut_off(self) -> None:
+        """Record what can be, so that the next reading goes on from here; a refund of a young payment may follow."""
+        if self._dry_run or self._last is None:
+            return
+        last = moment_of(self._last)
+        waiting = last if self._first_waiting is None else self._first_waiting
+        cut_at = min(last - SETTLED, waiting)
+        if cut_at <= self._start:  # no step forward: so many rows in so short a time
+            cut_at = min(last, waiting)
+        for name in [name for name, facts in self._buffer.items() if facts["at"] < cut_at]:
+            await self._recover(name)
+        self.cut_at = cut_at
 
     async def _judge(self, rows: list[StarTransaction]) -> None:
         ours: list[tuple[StarTransaction, TransactionPartnerUser, InvoiceToken | None, str]] = []
@@ -95,18 +125,48 @@ class Reading:
             if read is None or not isinstance(partner, TransactionPartnerUser):
                 self._foreign += 1
             else:
-                ours.append((row, partner, read[0], reference_of(row.id, partner.user.id)))
-        known = await self._shop.charges.read(self._bot.id, [name for *_, name in ours])
-        for (row, partner, token, name), record in zip(ours, known, strict=True):
+                ours.append((row, partner, read[0], _name_of(row, partner)))
+        names = [name for *_, name in ours]
+        names += [_own_name(row, partner) for row, partner, *_ in ours if media_payload_of(partner)]
+        known = dict(zip(names, await self._shop.charges.read(self._bot.id, names), strict=True))
+        for row, partner, token, name in ours:
+            record = known[name]
+            if media_payload_of(partner):
+                name, record = await self._find_media(row, partner.user.id, name, record, known)
             await self._judge_one(row, partner, token, name, record)
+
+    async def _find_media(
+        self,
+        row: StarTransaction,
+        user_id: int,
+        name: str,
+        record: dict[str, Any] | None,
+        known: dict[str, dict[str, Any] | None],
+    ) -> tuple[str, dict[str, Any] | None]:
+        """Return the record of the sale of media that a row is about, after noting there what Telegram calls it."""
+        own = reference_of(row.id, user_id)
+        pointer = known[own]
+        if pointer is not None and not is_alias(pointer):
+            return own, pointer  # these media were sold to this buyer before
+        held = self._buffer.get(name) if record is None else record
+        real = None if held is None else held.get("real")
+        if record is not None and not self._dry_run and (real is None or (real == row.id and pointer is None)):
+            record = await self._media.attach(self._bot, name, row.id, user_id)
+            real = None if record is None else record["real"]
+        return (name, record) if real in (None, row.id) else (own, None)
 
     def _read(self, row: StarTransaction, partner: TransactionPartnerUser) -> tuple[InvoiceToken | None] | None:
         """Return what the invoice of a row says, or ``None`` for what is none of ours or was before our time."""
+        if payload := media_payload_of(partner):
+            token = self._shop.signer(self._bot).verify(payload) if looks_ours(payload) else None
+            issued = 0 if token is None else token.issued_at
+            return (token,) if looks_ours(payload) and max(moment_of(row), issued) >= self._scope else None
         if getattr(partner, "transaction_type", "invoice_payment") != "invoice_payment" or not partner.invoice_payload:
             return None
         is_ours, token = self._shop.read_payload(self._bot, partner.invoice_payload, row.amount)
         issued = 0 if token is None else token.issued_at
-        return (token,) if is_ours and max(moment_of(row), issued) >= self._scope else None
+        scope = self._scope if looks_ours(partner.invoice_payload) else max(self._scope, self._adopts_since)
+        return (token,) if is_ours and max(moment_of(row), issued) >= scope else None
 
     async def _judge_one(
         self,
@@ -133,11 +193,15 @@ class Reading:
                 self._wait_for(float(held["at"]))
             return
         facts = facts_of_row(row, partner, token)
+        if media_payload_of(partner):
+            facts = as_media(facts, again=name == _own_name(row, partner))
+        if not is_refund and name in self._buffer:
+            return
         if not is_refund:
             self._recovered.add(finding)
             self._buffer[name] = facts
             if len(self._buffer) > BUFFERED:
-                await self._recover()
+                await self._recover(next(iter(self._buffer)))
             return
         self._refunded.add(finding)
         if (held := self._buffer.pop(name, None)) is not None:
@@ -145,19 +209,25 @@ class Reading:
             facts = held
         if not self._dry_run and await self._shop.charges.note_refund(self._bot.id, facts):
             self._make_due(name)
+        await self._attach(name, facts)
 
     def _wait_for(self, moment: float) -> None:
         """Leave a row to a later reading."""
         self._waiting += 1
         self._first_waiting = min(self._first_waiting or moment, moment)
 
-    async def _recover(self) -> None:
-        """Record the charge that was found first; a worker delivers it."""
-        name = next(iter(self._buffer))
+    async def _recover(self, name: str) -> None:
+        """Record a charge that was found; a worker delivers it."""
         facts = self._buffer.pop(name)
         if not self._dry_run and await self._shop.charges.note(self._bot.id, {**facts, "recovered": True}):
             logger.warning("%s was in Telegram's ledger only: it is recovered", in_log(self._bot, name, facts))
             self._make_due(name)
+        await self._attach(name, facts)
+
+    async def _attach(self, name: str, facts: dict[str, Any]) -> None:
+        """Let media that were recorded from a row be found by what Telegram calls their sale."""
+        if facts.get("media") and not self._dry_run:
+            await self._media.attach(self._bot, name, facts["real"], facts["user"])
 
     def _make_due(self, name: str) -> None:
         if len(self.due) < SHOWN:  # the others are found by the worker's next looks
@@ -190,11 +260,13 @@ class Reading:
         """Return what to remember of this reading; one from another date on leaves gaps before or after it."""
         if not self._is_regular:
             return {"reading_until": 0.0}
+        if self.cut_at is not None:
+            watermark = max(known["watermark"], self.cut_at)
+            return {"watermark": watermark, "resume_at": self.cut_at, "hint": self._pages.offset, "reading_until": 0.0}
         last = known["watermark"] if self._last is None else max(known["watermark"], moment_of(self._last))
         watermark = last if self._first_waiting is None else min(last, self._first_waiting)
         changes: dict[str, Any] = {"watermark": watermark, "read_at": self._now, "reading_until": 0.0}
-        if self._first_offset is not None:
-            changes["hint"] = self._first_offset
+        changes.update(hint=self._pages.first or 0, resume_at=None)
         if self._balance is not None and self._last is not None:
             changes["anchor"], changes["balance"] = [*key_of(self._last)], self._balance
             changes["anchor_at"] = moment_of(self._last)
@@ -224,6 +296,17 @@ class Reading:
             drift=drift,
             with_affiliates=self._affiliates,
         )
+
+
+def _own_name(row: StarTransaction, partner: TransactionPartnerUser) -> str:
+    return reference_of(row.id, partner.user.id)
+
+
+def _name_of(row: StarTransaction, partner: TransactionPartnerUser) -> str:
+    """Return the reference under which the charge of a row is recorded."""
+    payload = media_payload_of(partner)
+    charge = charge_of_media(payload, partner.user.id) if payload else row.id
+    return reference_of(charge, partner.user.id)
 
 
 def _whole_stars(nanostars: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from datetime import datetime, timezone
 from math import inf
 from typing import Any
 
@@ -51,7 +52,7 @@ class Reconciler:
         """Set the baseline of every bot that has none: what was paid before the first start is none of ours."""
         for bot in self._shop.bots:
             try:
-                await self._shop.readings.open(bot.id, self._shop.clock())
+                await self._state(bot)
             except Exception as error:
                 # The timer does it as soon as the storage answers; a bot may start before its storage.
                 logger.error("the storage does not answer (%s: %s)", type(error).__name__, error)
@@ -86,7 +87,7 @@ class Reconciler:
         if self._every is None:
             return
         for bot in self._shop.bots:
-            state = await self._shop.readings.open(bot.id, self._shop.clock())
+            state = await self._state(bot)
             if self._shop.clock() - state.get("read_at", state["baseline"]) >= self._every:
                 await self._run_one(bot, self._every)
 
@@ -116,18 +117,37 @@ class Reconciler:
             mine = not is_read and not was_read
             return {"reading_until": now + READING} if mine else None
 
-        await self._shop.readings.open(bot.id, now)
+        await self._state(bot)
         await self._shop.readings.change(bot.id, take)
         return mine
 
+    async def _state(self, bot: Bot, *, keep: bool = True) -> dict[str, Any]:
+        shop = self._shop
+        return await shop.readings.open(bot.id, shop.clock(), adopts=shop.legacy is not None, keep=keep)
+
     async def run(self, bot: Bot, since: float | None, *, dry_run: bool) -> ReconcileReport:
         """Read and repair once."""
-        state = await self._shop.readings.open(bot.id, self._shop.clock(), keep=not dry_run)
+        state = await self._state(bot, keep=not dry_run)
         reading = Reading(self._shop, bot, state, since, dry_run)
-        report = await reading.run()
+        try:
+            report = await reading.run()
+        except Exception as error:
+            if reading.cut_at is not None:
+                moment = datetime.fromtimestamp(reading.cut_at, timezone.utc)
+                logger.warning(
+                    "bot %s: the reading of Telegram's ledger was cut off (%s); what is older than %s is recorded, "
+                    "and the next reading goes on from there",
+                    *(bot.id, type(error).__name__, f"{moment:%Y-%m-%d %H:%M} UTC"),
+                )
+                await self._keep(bot, reading)
+            raise
         if not dry_run:
-            await self._shop.readings.change(bot.id, reading.progress)
-            if self._worker.is_running:
-                for name in reading.due:
-                    self._worker.wake(bot, name)
+            await self._keep(bot, reading)
         return report
+
+    async def _keep(self, bot: Bot, reading: Reading) -> None:
+        """Remember how far a reading came, and have delivered what it found."""
+        await self._shop.readings.change(bot.id, reading.progress)
+        if self._worker.is_running:
+            for name in reading.due:
+                self._worker.wake(bot, name)

@@ -17,7 +17,9 @@ from aiogram.types import (
     User,
 )
 
-from aiogram_neonpay.ledger.charges import DELIVERED, STUCK, UNMATCHED, is_refunded, reference_of
+from aiogram_neonpay.ledger.base import CHARGE, RecordKey
+from aiogram_neonpay.ledger.charges import DELIVERED, STUCK, UNMATCHED, is_refunded, reason_of, reference_of
+from aiogram_neonpay.ledger.leases import in_log as named
 from aiogram_neonpay.models import CURRENCY, PaymentResult, PaymentStatus, Subscription, SubscriptionState
 from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.stages import PaymentStage
@@ -35,6 +37,7 @@ __all__ = [
     "paid_message",
     "payment_of",
     "refunded_message",
+    "status_of",
     "subscription_of",
     "user_of",
 ]
@@ -59,7 +62,7 @@ def user_of(record: dict[str, Any]) -> User:
 
 def in_log(bot: Bot, reference: str, record: dict[str, Any]) -> str:
     """Name a charge for the person who reads the log."""
-    return f"bot {bot.id}: payment {reference} of {record['amount']} Stars by user {record['user']}"
+    return named(RecordKey(bot.id, CHARGE, reference), record)
 
 
 def facts_of(
@@ -92,6 +95,7 @@ def facts_of(
 
 def facts_of_row(row: StarTransaction, partner: TransactionPartnerUser, token: InvoiceToken | None) -> dict[str, Any]:
     """Return what the ledger keeps of a charge that is known from a row of Telegram's ledger alone."""
+    payload = partner.invoice_payload or getattr(partner, "paid_media_payload", None) or ""
     facts: dict[str, Any] = {
         "charge": row.id,
         "user": partner.user.id,
@@ -99,7 +103,7 @@ def facts_of_row(row: StarTransaction, partner: TransactionPartnerUser, token: I
         "amount": row.amount,
         "currency": CURRENCY,
         "at": int(row.date.timestamp()),
-        "carrier": {"id": 0, "payload": partner.invoice_payload or "", "from": names_of(partner.user)},
+        "carrier": {"id": 0, "payload": payload, "from": names_of(partner.user)},
     }
     if partner.subscription_period:
         # First payments and renewals look alike here (Bot API ``TransactionPartnerUser``).
@@ -127,6 +131,8 @@ def offer_of(token: InvoiceToken | None, amount: int, currency: str) -> dict[str
 
 def paid_message(record: dict[str, Any]) -> dict[str, Any]:
     """Return what is special of the message that a recorded payment came with, to be fed once more."""
+    if record.get("media"):
+        return {}  # no message tells of paid media
     carrier = record.get("carrier") or {}
     paid = {
         "currency": record["currency"],
@@ -155,7 +161,7 @@ def refunded_message(record: dict[str, Any]) -> dict[str, Any]:
         "currency": record["currency"],
         "total_amount": record["amount"],
         "invoice_payload": (record.get("carrier") or {}).get("payload", ""),
-        "telegram_payment_charge_id": record["charge"],
+        "telegram_payment_charge_id": record.get("real") or record["charge"],
     }
     return {"refunded_payment": refunded}
 
@@ -189,31 +195,38 @@ def payment_of(
     if own := record.get("metadata"):
         metadata.update(deepcopy(own))
     recurring = record.get("recurring")
+    reason = reason_of(record)
     payment = object.__new__(kind)
     # Every payment is made here, and the __init__ of a frozen dataclass sets twenty fields one slow call at a time.
     # A test compares this with what __init__ makes.
     vars(payment).update(
-        user_id=record["user"],
-        amount=record["amount"],
-        currency=record["currency"],
-        status=_status(record),
-        stage=stage,
-        transaction_id=record["charge"],
-        timestamp=datetime.fromtimestamp(record["at"], timezone.utc),
-        metadata=metadata,
-        recipient_id=record["user"],
-        reference=reference,
-        stage_id=record.get("stage"),
-        chat_id=record.get("chat"),
-        invoice_id=record.get("invoice"),
-        is_ours=True,
-        attempt=record["attempts"] or 1,
-        delivered=record["state"] == DELIVERED,
-        recovered=record.get("recovered", False),
-        is_recurring=recurring is not None,
-        is_first_recurring=recurring == "first",
-        subscription_expires_at=_moment(record.get("paid_until")),
-        **fields,
+        {
+            "user_id": record["user"],
+            "amount": record["amount"],
+            "currency": record["currency"],
+            "status": status_of(record),
+            "stage": stage,
+            "transaction_id": record["charge"],
+            "timestamp": datetime.fromtimestamp(record["at"], timezone.utc),
+            "metadata": metadata,
+            "recipient_id": record["user"],
+            "reference": reference,
+            "stage_id": record.get("stage"),
+            "chat_id": record.get("chat"),
+            "invoice_id": record.get("invoice"),
+            "is_ours": True,
+            "attempt": record["attempts"] or 1,
+            "delivered": record["state"] == DELIVERED,
+            "recovered": record.get("recovered", False),
+            "reason": reason,
+            "error": None if reason is None else record.get("error"),
+            "is_recurring": recurring is not None,
+            "is_first_recurring": recurring == "first",
+            "subscription_expires_at": _moment(record.get("paid_until")),
+            "is_media": record.get("media", False),
+            "media_charge_id": record.get("real"),
+            **fields,
+        }
     )
     return payment
 
@@ -252,7 +265,8 @@ def foreign_payment(message: Message, paid: SuccessfulPayment | RefundedPayment,
     )
 
 
-def _status(record: dict[str, Any]) -> PaymentStatus:
+def status_of(record: dict[str, Any]) -> PaymentStatus:
+    """Return where a recorded charge stands."""
     if is_refunded(record):
         return PaymentStatus.REFUNDED
     if record["state"] in (UNMATCHED, STUCK):

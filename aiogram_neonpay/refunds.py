@@ -20,6 +20,7 @@ from aiogram.exceptions import (
 
 from aiogram_neonpay.errors import PaymentNotFoundError, RefundError
 from aiogram_neonpay.events import PaymentStuck
+from aiogram_neonpay.failures import name_of
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.ledger.base import RecordKey
 from aiogram_neonpay.ledger.charges import (
@@ -33,6 +34,7 @@ from aiogram_neonpay.ledger.charges import (
     is_reference,
     is_refunded,
 )
+from aiogram_neonpay.mediasales import MediaSales
 from aiogram_neonpay.models import PaymentResult, PaymentStatus
 from aiogram_neonpay.news import News
 from aiogram_neonpay.records import in_log, payment_of, refunded_message, user_of
@@ -61,6 +63,7 @@ class Refunds:
         self._shop = shop
         self._feed = feed
         self._news = news
+        self._media = MediaSales(shop)
 
     async def refund(
         self, bot: Bot, payment_id: str, reason: str | None, user_id: int | None, wait: bool
@@ -99,7 +102,8 @@ class Refunds:
         def request(known: dict[str, Any]) -> dict[str, Any] | None:
             if known.get("refund"):
                 return None
-            return {"refund": REQUESTED, "refund_reason": reason} if reason else {"refund": REQUESTED}
+            trouble = {"trouble": None} if known.get("trouble") else {}
+            return {"refund": REQUESTED, **({"refund_reason": reason} if reason else {}), **trouble}
 
         record = await self._shop.charges.change(key, request)
         if record is None:
@@ -113,7 +117,7 @@ class Refunds:
         while True:
             claim = await self._shop.charges.claim(bot.id, key.name, hurry=True)
             if claim is not None and claim.step == SEND_REFUND:
-                await self.send(bot, claim)
+                await self.send(bot, claim, awaited=True)
                 self._feed.spawn(self.announce(bot, claim), f"the news of the refund of payment {key.name}")
                 return claim.body
             if claim is not None and claim.step == ANNOUNCE_REFUND:
@@ -148,25 +152,33 @@ class Refunds:
                 if error.is_final:
                     self._tell_refused(bot, claim)
                 else:
-                    logger.warning("payment %s: %s", claim.key.name, error)
+                    logger.warning("%s: %s", claim.in_log, error)
                 return
         await self.announce(bot, claim)
 
-    async def send(self, bot: Bot, claim: Claim) -> None:
+    async def send(self, bot: Bot, claim: Claim, *, awaited: bool = False) -> None:
         """Send a refund that is held, and keep the charge for the news; on failure give it back.
 
+        :param awaited: whether whoever asked for it hears what becomes of it.
         :raises RefundError: when Telegram refused, or did not confirm; then it will be sent again.
         """
         charges, body = self._shop.charges, claim.body
         try:
-            await self._ask_telegram(bot, body["user"], body["charge"])
+            await self._ask_telegram(bot, body["user"], await self._media.charge_of(bot, body))
         except RefundError as error:
             if error.is_final:
-                await charges.settle(claim, **_refused(body, error))
+                await charges.settle(claim, **_refused(body, error, awaited=awaited))
             else:
                 pause = error.retry_after or endless_pause(body["sends"])
-                trouble = {"trouble": "refund_delayed"} if body["sends"] >= TROUBLE else {}
+                is_trouble = body["sends"] >= TROUBLE and not body.get("trouble")
+                trouble = {"trouble": "refund_delayed"} if is_trouble else {}
                 await charges.give_back(claim, delay=pause, error=str(error)[:200], **trouble)
+                if is_trouble:
+                    logger.error(
+                        "%s: its refund is still not confirmed after %s requests (%s); it is sent again",
+                        *(claim.in_log, body["sends"], error),
+                    )
+                    self._tell_stuck(bot, claim, "refund_delayed")
             raise
         except BaseException:
             # Cancelled, most likely. Telegram may have done it: the next try is told so and counts it as done.
@@ -178,12 +190,12 @@ class Refunds:
             # Telegram has done it, and says so when it is sent again by whoever takes the charge over.
             charges.leases.let_go(claim)
             raise
-        logger.info("payment %s of %s Stars was refunded", claim.key.name, body["amount"])
+        logger.info("%s was refunded", claim.in_log)
 
     async def _send_from_inside(self, bot: Bot, key: RecordKey, record: dict[str, Any]) -> dict[str, Any]:
         """Send the refund of a charge from its own handler, which holds it; the news follow when that returned."""
         try:
-            await self._ask_telegram(bot, record["user"], record["charge"])
+            await self._ask_telegram(bot, record["user"], await self._media.charge_of(bot, record))
         except RefundError as error:
             if error.is_final:
                 changes: dict[str, Any] = {"refund": None}
@@ -191,7 +203,7 @@ class Refunds:
                 changes = {"refund_after": self._shop.clock() + (error.retry_after or endless_pause(1))}
             await self._shop.charges.change(key, lambda known: changes if known.get("refund") == REQUESTED else None)
             raise
-        logger.info("payment %s of %s Stars was refunded", key.name, record["amount"])
+        logger.info("%s was refunded", in_log(bot, key.name, record))
         return await self._shop.charges.mark_refunded(key) or record
 
     async def announce(self, bot: Bot, claim: Claim) -> None:
@@ -209,22 +221,14 @@ class Refunds:
             charges.leases.let_go(claim)
 
     def _tell_refused(self, bot: Bot, claim: Claim) -> None:
+        logger.error("%s is stuck: Telegram refuses its refund (%s)", claim.in_log, claim.body.get("error"))
+        self._tell_stuck(bot, claim, "refund_refused")
+
+    def _tell_stuck(self, bot: Bot, claim: Claim, reason: str) -> None:
         body = claim.body
-        logger.error(
-            "%s is stuck: Telegram refuses its refund (%s)",
-            in_log(bot, claim.key.name, body),
-            body.get("error"),
-        )
         stage = self._shop.catalog.known(body.get("stage"))
         event = payment_of(
-            body,
-            claim.key.name,
-            stage,
-            PaymentStuck,
-            bot=bot,
-            message=None,
-            reason="refund_refused",
-            error=body["error"],
+            body, claim.key.name, stage, PaymentStuck, bot=bot, message=None, reason=reason, error=body["error"]
         )
         self._news.tell(bot, event, user_of(body))
 
@@ -246,11 +250,16 @@ class Refunds:
             # Only a request that is wrong by itself stays wrong; a revoked token (401) may be replaced.
             is_final = isinstance(error, (TelegramBadRequest, TelegramForbiddenError))
             raise RefundError(f"Telegram refused the refund: {error.message}", is_final=is_final) from error
+        except Exception as error:
+            # Of the bot's own session, or of a middleware of it: nobody knows how far the request came.
+            raise RefundError(
+                f"Telegram has not confirmed the refund ({name_of(error)}): it is recorded and sent again until it does"
+            ) from error
 
 
-def _refused(body: dict[str, Any], error: RefundError) -> dict[str, Any]:
+def _refused(body: dict[str, Any], error: RefundError, *, awaited: bool) -> dict[str, Any]:
     """Return what becomes of a charge whose refund Telegram refuses."""
     if body["state"] == DELIVERED:
-        # Nothing is owed to the buyer; whoever asked is told.
-        return {"refund": None, "trouble": None, "error": str(error)[:200]}
+        # Nothing is owed to the buyer; but if nobody waited for the answer, a person has to hear it.
+        return {"refund": None, "trouble": None if awaited else "refund_refused", "error": str(error)[:200]}
     return {"refund": None, "trouble": None, "state": STUCK, "reason": "refund_refused", "error": str(error)[:200]}

@@ -14,6 +14,7 @@ from aiogram.types import TelegramObject
 from aiogram_neonpay.events import (
     AnyEvent,
     CheckoutDeclined,
+    MediaSold,
     PaymentCompleted,
     PaymentRefunded,
     PaymentStuck,
@@ -47,6 +48,8 @@ class PaymentRouter(Router):
     :ivar subscription_restored: handlers of :class:`SubscriptionRestored`.
     :ivar subscription_failed: handlers of :class:`SubscriptionFailed`.
     :ivar subscription_expired: handlers of :class:`SubscriptionExpired`.
+    :ivar media_sold: handlers of :class:`MediaSold`; they deliver, as ``completed`` does where none of these matches.
+        The first one makes aiogram ask Telegram for ``purchased_paid_media``.
     :ivar on_payment: listeners of :class:`PaymentResult`.
     :ivar check: validators of :class:`Checkout`.
     """
@@ -64,6 +67,7 @@ class PaymentRouter(Router):
         self.subscription_restored = PaymentObserver(self, "subscription_restored")
         self.subscription_failed = PaymentObserver(self, "subscription_failed")
         self.subscription_expired = PaymentObserver(self, "subscription_expired")
+        self.media_sold = PaymentObserver(self, "media_sold", self.ask_for_purchases)
         self.on_payment = ListenerObserver(self, "on_payment")
         self.check = CheckObserver(self, "check")
         self.payment_observers: dict[type[AnyEvent], PaymentObserver] = {
@@ -78,7 +82,13 @@ class PaymentRouter(Router):
             SubscriptionRestored: self.subscription_restored,
             SubscriptionFailed: self.subscription_failed,
             SubscriptionExpired: self.subscription_expired,
+            MediaSold: self.media_sold,
         }
+
+    def ask_for_purchases(self) -> None:
+        """Have aiogram ask Telegram for ``purchased_paid_media``."""
+        if not self.purchased_paid_media.handlers:
+            self.purchased_paid_media.handlers.append(AskForUpdates())
 
     async def propagate_event(self, update_type: str, event: TelegramObject, **kwargs: Any) -> Any:
         """Pass updates on as ``aiogram.Router`` does, but at once where nothing here could be interested."""

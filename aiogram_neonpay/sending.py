@@ -36,6 +36,7 @@ _ADVICE = {
     "SUBSCRIPTION_EXPORT_MISSING": "subscriptions are sold through links only: use create_link",
     "WEBDOCUMENT_URL_EMPTY": "photo_url is not an address Telegram can read",
     "WEBDOCUMENT_MIME_INVALID": "photo_url does not lead to a picture",
+    "EXTENDED_MEDIA_AMOUNT_INVALID": "paid media cost 1-25000 Stars",
     "MEDIA_INVALID": "photo_url does not lead to a picture",
     "chat not found": "the chat id is wrong, or the user never started the bot",
     "not enough rights": "the bot may not write in that chat",

@@ -14,7 +14,7 @@ from typing import Any
 from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import BaseStorage
 
-from aiogram_neonpay.checks import check_stage_id
+from aiogram_neonpay.checks import check_stage_id, is_text
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.buyers import GRACE, Buyers
@@ -22,6 +22,7 @@ from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 from aiogram_neonpay.ledger.readings import Readings
 from aiogram_neonpay.ledger.stock import Stocks
+from aiogram_neonpay.ledger.timed import in_time
 from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
 from aiogram_neonpay.records import payment_of
@@ -73,7 +74,7 @@ class Shop:
         if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
             raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
         for name, value in (("secret", secret), *(("previous_secrets", item) for item in previous_secrets)):
-            if value is not None and (not _is_text(value) or len(value) < MIN_SECRET):
+            if value is not None and (not is_text(value) or len(value) < MIN_SECRET):
                 raise ValidationError(name, f"must be a string of at least {MIN_SECRET} characters", "...")
         if storage is not None and not isinstance(storage, BaseStorage):
             raise ConfigurationError(f"storage must be an aiogram BaseStorage, not {type(storage).__name__}")
@@ -257,7 +258,7 @@ class Shop:
                 self.require_installed()
                 assert self.dispatcher is not None
                 storage = self.dispatcher.storage
-            self._engine = open_engine(storage, self._own_clock)
+            self._engine = in_time(open_engine(storage, self._own_clock))
         return self._engine
 
     @property
@@ -299,8 +300,3 @@ class Shop:
         if self._readings is None:
             self._readings = Readings(self.engine)
         return self._readings
-
-
-def _is_text(value: object) -> bool:
-    """Whether a value is a string that can be written as UTF-8."""
-    return isinstance(value, str) and not any(0xD800 <= ord(character) <= 0xDFFF for character in value)

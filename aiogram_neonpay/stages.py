@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
+from aiogram.fsm.state import State
+
 from aiogram_neonpay.checks import (
     check_access_name,
     check_amount,
@@ -16,6 +18,7 @@ from aiogram_neonpay.checks import (
     check_metadata,
     check_seconds,
     check_stage_id,
+    check_state,
     check_text,
 )
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
@@ -63,6 +66,8 @@ class PaymentStage:
     :param stock: how many there are in all, 1-10,000.
     :param per_user: how many one buyer may have, 1-1,000.
     :param oversold: what to do with a payment that comes when nothing is left: ``"refund"`` or ``"deliver"``.
+    :param next_state: the FSM state that a buyer enters when they have paid: a ``State``, its string, or a ``Scene``
+        class; the payment stands in the state's data under ``payment``.
     :param on_sale: ``False`` declines every checkout, of invoices sent earlier too.
     :param min_price: smallest amount a buyer may choose when ``price`` is ``None``.
     :param max_price: largest such amount; ``None`` leaves the upper bound to Telegram.
@@ -88,6 +93,7 @@ class PaymentStage:
     stock: int | None = field(default=None, kw_only=True)
     per_user: int | None = field(default=None, kw_only=True)
     oversold: Literal["refund", "deliver"] = field(default="refund", kw_only=True)
+    next_state: State | str | type[Any] | None = field(default=None, kw_only=True)
     on_sale: bool = field(default=True, kw_only=True)
     min_price: int = field(default=1, kw_only=True)
     max_price: int | None = field(default=None, kw_only=True)
@@ -120,6 +126,7 @@ class PaymentStage:
                 raise ValidationError(name, "must be True or False", getattr(self, name))
         self._check_access()
         self._check_limits()
+        check_state("next_state", self.next_state)
         check_amount("min_price", self.min_price)
         if self.max_price is not None:
             check_amount("max_price", self.max_price, at_least=self.min_price)

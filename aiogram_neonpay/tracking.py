@@ -6,7 +6,8 @@ from typing import Any
 
 from aiogram import Bot
 
-from aiogram_neonpay.errors import InvoiceNotFoundError, ValidationError
+from aiogram_neonpay.checks import is_text
+from aiogram_neonpay.errors import InvoiceError, InvoiceNotFoundError, ValidationError
 from aiogram_neonpay.ledger.charges import DELIVERED, REJECTED
 from aiogram_neonpay.ledger.invoices import CANCELLED, OPEN
 from aiogram_neonpay.models import InvoiceStatus, PaymentStatus
@@ -24,6 +25,10 @@ class Tracker:
     async def cancel(self, bot: Bot, invoice_id: str | None, key: str | None) -> bool:
         """Cancel an invoice; ``False`` when it was paid or cancelled before."""
         record = await self._find(bot, invoice_id, key)
+        if record.get("media"):
+            raise InvoiceError(
+                "paid media cannot be cancelled, Telegram asks nobody before it sells them: delete the message"
+            )
         done = False
 
         def change(known: dict[str, Any]) -> dict[str, Any] | None:
@@ -53,6 +58,8 @@ class Tracker:
         name = invoice_id if key is None else key
         if (invoice_id is None) == (key is None) or not isinstance(name, str):
             raise ValidationError("invoice_id", "or key=, one of the two, must be given, as a string", name)
+        if not is_text(name):
+            raise ValidationError("invoice_id" if key is None else "key", "must be text that can be written", name)
         invoices = self._shop.invoices
         found = invoice_id if key is None else await invoices.id_of_key(bot.id, key)
         record = None if found is None else await invoices.get(bot.id, str(found))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from typing import Any
 
 from aiogram import Bot
 
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.ledger.buyers import is_buyer
-from aiogram_neonpay.ledger.charges import DELIVER, Claim
+from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
 from aiogram_neonpay.records import in_log, paid_message, user_of
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.shop import Shop
@@ -27,7 +28,9 @@ logger = logging.getLogger("aiogram_neonpay")
 LOOK_EVERY = (5.0, 15.0)
 """Seconds between two looks at what is due, at random: several workers are not to look all at once."""
 AT_ONCE = 32
-"""Charges that one worker goes on with at a time."""
+"""Charges of one kind that one worker goes on with at a time: deliveries of one stage, refunds, subscriptions."""
+FARTHEST = 2048
+"""Due charges among which a look seeks some that it can begin with."""
 
 
 class Worker:
@@ -42,6 +45,8 @@ class Worker:
         self._looking: asyncio.Task[None] | None = None
         self._timers: set[asyncio.TimerHandle] = set()
         self._busy: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._kinds: dict[tuple[int, str], str] = {}
+        self._full: set[str] = set()
         self._again: set[tuple[int, str]] = set()
 
     @property
@@ -118,23 +123,36 @@ class Worker:
 
     async def _round(self, done: set[tuple[int, str]]) -> list[asyncio.Task[None]]:
         """Begin with what is due and was not done before, as far as there are free places."""
-        started = []
+        started: list[asyncio.Task[None]] = []
         for bot in self._shop.bots:
-            for name in await self._due(bot.id, done):
-                if len(self._busy) < AT_ONCE and (bot.id, name) not in self._busy:
-                    done.add((bot.id, name))
-                    started.append(self._begin(bot, name))
+            limit = AT_ONCE
+            while True:
+                names = await self._shop.charges.due(bot.id, limit=limit)
+                begun = await self._begin_due(bot, [name for name in names if (bot.id, name) not in done])
+                done.update((bot.id, name) for name, _ in begun)
+                started += [task for _, task in begun]
+                # What is in other hands, or has no place, may stand before what can be begun with.
+                if begun or len(names) < limit or limit >= FARTHEST:
+                    break
+                limit *= 4
         return started
 
-    async def _due(self, bot_id: int, done: set[tuple[int, str]]) -> list[str]:
-        """Return what is due and was not done before; what is in other hands may stand before it."""
-        limit = AT_ONCE
-        while True:
-            names = await self._shop.charges.due(bot_id, limit=limit)
-            fresh = [name for name in names if (bot_id, name) not in done]
-            if fresh or len(names) < limit:
-                return fresh
-            limit *= 4
+    async def _begin_due(self, bot: Bot, names: list[str]) -> list[tuple[str, asyncio.Task[None]]]:
+        """Begin with what has a place of its kind: what hangs keeps none that others need."""
+        idle = [name for name in names if (bot.id, name) not in self._busy]
+        charges = [name for name in idle if not is_buyer(name)]
+        bodies = dict(zip(charges, await self._shop.charges.read(bot.id, charges), strict=True))
+        begun = []
+        for name in idle:
+            kind = _kind_of(bodies.get(name))
+            if list(self._kinds.values()).count(kind) >= AT_ONCE:
+                if kind not in self._full:
+                    self._full.add(kind)
+                    logger.warning("bot %s: %s %s are under way; others wait for one to end", bot.id, AT_ONCE, kind)
+            elif (bot.id, name) not in self._busy:
+                begun.append((name, self._begin(bot, name)))
+                self._kinds[bot.id, name] = kind
+        return begun
 
     def _begin(self, bot: Bot, name: str) -> asyncio.Task[None]:
         """Go on with a charge in a task of its own; if this worker is at it, that task looks at it once more."""
@@ -150,6 +168,7 @@ class Worker:
     def _forget(self, key: tuple[int, str], task: asyncio.Task[None]) -> None:
         if self._busy.get(key) is task:
             del self._busy[key]
+            self._full.discard(self._kinds.pop(key, ""))
 
     async def _go_on(self, bot: Bot, name: str) -> None:
         key = (bot.id, name)
@@ -189,3 +208,11 @@ class Worker:
             # The delivery has written it down and set the time of the next attempt; aiogram logs what its own updates
             # raise, and this is ours.
             logger.exception("%s: attempt %s raised", in_log(bot, name, body), body["attempts"])
+
+
+def _kind_of(body: dict[str, Any] | None) -> str:
+    """Return what a due charge has its place among; a buyer has no body here."""
+    if body is None:
+        return "subscriptions"
+    step = next_step(body)
+    return f"deliveries of {body.get('stage')}" if step == DELIVER else "refunds"

@@ -18,6 +18,7 @@ __all__ = [
     "CHARGE",
     "INVOICE",
     "PARTITIONS",
+    "PATIENCE",
     "STOCK",
     "LedgerEngine",
     "RecordKey",
@@ -37,6 +38,9 @@ CHARGE = "pay"
 INVOICE = "inv"
 BUYER = "buy"
 STOCK = "stk"
+
+PATIENCE = 10.0
+"""Seconds to wait for an answer of a storage behind a network."""
 
 
 class RecordKey(NamedTuple):
@@ -131,6 +135,8 @@ class LedgerEngine(Protocol):
 
     durable: bool
     """Whether records outlive the process."""
+    patience: float | None
+    """Seconds after which a call that has not answered is given up; ``None``: it answers without waiting."""
 
     async def probe(self) -> None:
         """Find out at start-up whether the storage can keep payments.

@@ -7,6 +7,7 @@ their order by the worker that holds the record.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,8 @@ from aiogram_neonpay.ledger.leases import Claim, Leases
 from aiogram_neonpay.ledger.subscriptions import end_of
 
 __all__ = ["GRACE", "Buyers", "is_buyer", "user_of_name"]
+
+logger = logging.getLogger("aiogram_neonpay")
 
 GRACE = 86400.0
 """Seconds after the end of a subscription's period for which its renewal is waited for."""
@@ -128,16 +131,21 @@ class Buyers:
         return await self._write_held(claim, None, let_go=False, delay=None)
 
     async def _write_held(self, claim: Claim, change: Change | None, *, let_go: bool, delay: float | None) -> bool:
+        is_gone = False
         while not claim.lost:
             known = claim.body
             fields = (change(known) if change is not None else None) or {}
             body = {**known, **fields, "free": let_go, "v": known["v"] + 1, "n": new_nonce()}
             due_in = self._due_in(body, delay) if let_go else self.leases.seconds
-            row = await self._engine.write(Write(claim.key, body, known["v"], due_in=due_in))
+            row = await self._engine.write(Write(claim.key, body, 0 if is_gone else known["v"], due_in=due_in))
             if row is None:
                 claim.body = body
                 return True
-            claim.lost = row.body.get("holder") != claim.id or not row.body
+            is_gone = not row.body
+            if is_gone:
+                logger.error("%s: the storage has lost its record; it is written again", claim.in_log)
+                continue
+            claim.lost = row.body.get("holder") != claim.id
             claim.body = row.body
         return False
 

@@ -13,11 +13,10 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timezone
-from functools import lru_cache
 from typing import Any, Literal
 
 from aiogram_neonpay.errors import LedgerError
+from aiogram_neonpay.ledger.aliases import meant, put_alias
 from aiogram_neonpay.ledger.base import (
     CHARGE,
     PARTITIONS,
@@ -31,16 +30,14 @@ from aiogram_neonpay.ledger.base import (
     partition_of,
 )
 from aiogram_neonpay.ledger.leases import Claim, Leases
+from aiogram_neonpay.ledger.tallies import day_of, sale_of, tally_of
 
-__all__ = ["LEASE", "Charges", "Claim", "is_reference", "is_refunded", "next_step", "reference_of"]
+__all__ = ["LEASE", "Charges", "Claim", "is_reference", "is_refunded", "next_step", "reason_of", "reference_of"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
 LEASE = 60.0
 """Seconds for which a claim holds unless it is renewed; a dead worker's charge is free after that."""
-
-COUNTABLE = 1 << 52
-"""Stars. No charge has more; one that claims to have must not fail the counters of a storage, which end at 64 bits."""
 
 PAID, DELIVERED, UNMATCHED, STUCK, REJECTED = "paid", "delivered", "unmatched", "stuck", "rejected"
 REQUESTED, REFUNDED, ANNOUNCED = "requested", "refunded", "announced"
@@ -78,21 +75,13 @@ def next_step(body: dict[str, Any]) -> Step | None:
     return DELIVER if refund is None and body["state"] == PAID else None
 
 
-def day_of(moment: float) -> str:
-    """Return the day under which a moment is counted: UTC, as ``2026-11-23``."""
-    return _day(int(moment // 86400))
-
-
-@lru_cache(maxsize=16)
-def _day(number: int) -> str:
-    return datetime.fromtimestamp(number * 86400, timezone.utc).strftime("%Y-%m-%d")
-
-
-def _waits(body: dict[str, Any]) -> bool:
-    """Whether a charge is a person's business."""
-    if body.get("refund") in (REFUNDED, ANNOUNCED):
-        return bool(body.get("trouble"))
-    return body["state"] in (UNMATCHED, STUCK) or bool(body.get("trouble"))
+def reason_of(body: dict[str, Any]) -> str | None:
+    """Return why a charge is a person's business; ``None`` if it is not."""
+    trouble: str | None = body.get("trouble")
+    if trouble or body["state"] not in (UNMATCHED, STUCK) or is_refunded(body):
+        return trouble or None
+    reason: str | None = body.get("reason")
+    return reason or str(body["state"])
 
 
 def _digest(charge: str) -> str:
@@ -173,8 +162,7 @@ class Charges:
         return await self._take(key, await self._engine.peek(key), new_nonce(), None, hurry=hurry)
 
     async def _create(self, key: RecordKey, body: dict[str, Any], due_in: float) -> Row | None:
-        tally = _tally(body, day_of(body["at"]), _sale(body))
-        write = Write(key, body, 0, due_in=due_in, owner=body["user"], recorded_at=float(body["at"]), tally=tally)
+        write = _new(key, body, due_in)
         row = await self._engine.write(write)
         while row is not None and not row.body:  # it vanished between two looks
             row = await self._engine.write(write)
@@ -200,7 +188,7 @@ class Charges:
             tries = {COUNTERS[step]: known.get(COUNTERS[step], 0) + 1}
             body = {**known, **tries, "holder": nonce, "free": False, "v": known["v"] + 1, "n": nonce}
             row = await self._engine.write(
-                Write(key, body, known["v"], due_in=self.leases.seconds, waiting=_waits(body))
+                Write(key, body, known["v"], due_in=self.leases.seconds, waiting=reason_of(body) is not None)
             )
             if row is None:
                 return self._claimed(key, nonce, body, step)
@@ -256,18 +244,27 @@ class Charges:
 
     async def _write_held(self, claim: Claim, changes: dict[str, Any], *, due_in: float) -> bool:
         """Write while the claim is ours, on top of what others noted in the record meanwhile."""
+        is_gone = False
         while not claim.lost:
             known = claim.body
             body = {**known, **claim.notes, **changes, "v": known["v"] + 1, "n": new_nonce()}
             if is_refunded(known) and not is_refunded(body):
                 body["refund"] = known["refund"]  # what Telegram did counts, not what was asked for
-            row = await self._engine.write(self._moved(claim.key, known, body, due_in, claim.step))
+            write = self._moved(claim.key, known, body, due_in, claim.step)
+            if is_gone:
+                write = _new(claim.key, body, write.due_in, waiting=write.waiting)
+            row = await self._engine.write(write)
             if row is None:
                 claim.body = body
                 return True
+            is_gone = not row.body
+            if is_gone:
+                # Such as in a failover, with what was written last. We know what was in it, and hold it still.
+                logger.error("%s: the storage has lost its record; it is written again", claim.in_log)
+                continue
             claim.lost = row.body.get("holder") != claim.id
             claim.body = row.body
-        logger.warning("charge %s: it went out of our hands meanwhile; another outcome counts", claim.key.name)
+        logger.warning("%s: it went out of our hands meanwhile; another outcome counts", claim.in_log)
         return False
 
     def _moved(self, key: RecordKey, known: dict[str, Any], body: dict[str, Any], due_in: float, step: str) -> Write:
@@ -278,27 +275,35 @@ class Charges:
             due = None if following is None else due_in if following == step else 0.0
             if following == SEND_REFUND and due is not None:
                 due = max(due, body.get("refund_after", 0.0) - self._clock())
-        return Write(key, body, known["v"], due_in=due, waiting=_waits(body), tally=self._tally_of_refund(known, body))
+        return Write(
+            key,
+            body,
+            known["v"],
+            due_in=due,
+            waiting=reason_of(body) is not None,
+            tally=self._tally_of_refund(known, body),
+        )
 
     def _tally_of_refund(self, known: dict[str, Any], body: dict[str, Any]) -> Tally | None:
         if is_refunded(known) or not is_refunded(body):
             return None
-        return _tally(body, day_of(self._clock()), {"refunds": 1, "returned": body["amount"]})
+        return tally_of(body, day_of(self._clock()), {"refunds": 1, "returned": body["amount"]})
 
     async def change(
-        self, key: RecordKey, change: Callable[[dict[str, Any]], dict[str, Any] | None]
+        self, key: RecordKey, change: Callable[[dict[str, Any]], dict[str, Any] | None], *, keep_due: bool = False
     ) -> dict[str, Any] | None:
         """Change a record whoever holds it, such as to note a requested refund.
 
         :param change: gives the fields to change, or ``None`` to leave the record alone.
+        :param keep_due: whether what is next stays as it was.
         :return: the record after the change, or ``None`` if there is none.
         """
 
         def written(write: Write, row: Row) -> Write:
-            if not write.body["free"] and row.due_in is not None and row.due_in > 0:
+            if keep_due or (not write.body["free"] and row.due_in is not None and row.due_in > 0):
                 # Whoever holds it sees the change when they let go, and goes on with what is next.
                 tally = self._tally_of_refund(row.body, write.body)
-                return write._replace(keep_due=True, waiting=_waits(write.body), tally=tally)
+                return write._replace(keep_due=True, waiting=reason_of(write.body) is not None, tally=tally)
             # A holder that let its lease run out is not to come back over this.
             fenced = {} if write.body["free"] else {"holder": None, "free": True}
             return self._moved(key, row.body, {**write.body, **fenced}, 0.0, "")
@@ -308,6 +313,11 @@ class Charges:
     async def mark_refunded(self, key: RecordKey) -> dict[str, Any] | None:
         """Note what Telegram did, whoever holds the charge."""
         return await self.change(key, lambda known: None if is_refunded(known) else {"refund": REFUNDED})
+
+    async def put_alias(self, bot_id: int, name: str, charge: str, user_id: int) -> None:
+        """Let a recorded charge be found by another charge id as well."""
+        alias = RecordKey(bot_id, CHARGE, reference_of(charge, user_id))
+        await put_alias(self._engine, alias, charge, user_id, name)
 
     # Reading
 
@@ -322,7 +332,7 @@ class Charges:
             key = RecordKey(bot_id, CHARGE, payment_id)
             row = (await self._engine.read([key]))[0]
             if row is not None:
-                return key, row.body
+                return await meant(self._engine, key, row.body)
         # What has the form of a reference may still be a charge id: those are opaque.
         if user_id is not None:
             names = [reference_of(payment_id, user_id)]
@@ -331,7 +341,7 @@ class Charges:
         keys = [RecordKey(bot_id, CHARGE, name) for name in names]
         for key, row in zip(keys, await self._engine.read(keys), strict=True):
             if row is not None and row.body["charge"] == payment_id:
-                return key, row.body
+                return await meant(self._engine, key, row.body)
         return None
 
     async def read(self, bot_id: int, names: list[str]) -> list[dict[str, Any] | None]:
@@ -363,14 +373,8 @@ class Charges:
         self.leases.close()
 
 
-def _tally(body: dict[str, Any], day: str, counts: dict[str, int]) -> Tally | None:
-    """Return what a charge adds to the counters of a day: nothing, if a counter cannot hold it."""
-    if abs(body["amount"]) > COUNTABLE:
-        return None
-    stage = body.get("stage") or ""
-    return Tally(day, {f"{stage}:{name}": number for name, number in counts.items()})
-
-
-def _sale(body: dict[str, Any]) -> dict[str, int]:
-    sold = {"count": 1, "stars": body["amount"]}
-    return {**sold, "refunds": 1, "returned": body["amount"]} if is_refunded(body) else sold
+def _new(key: RecordKey, body: dict[str, Any], due_in: float | None, *, waiting: bool = False) -> Write:
+    """Return the write of a record that is new to the storage: with its buyer's history and the counters."""
+    at = body["at"]
+    tally = tally_of(body, day_of(at), sale_of(body, refunded=is_refunded(body)))
+    return Write(key, body, 0, due_in, False, waiting, body["user"], float(at), tally=tally)

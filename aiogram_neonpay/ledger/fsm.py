@@ -16,7 +16,7 @@ from aiogram.fsm.storage.base import BaseStorage, StorageKey
 from aiogram.fsm.storage.memory import MemoryStorage
 
 from aiogram_neonpay.errors import ConfigurationError, LedgerError
-from aiogram_neonpay.ledger.base import RecordKey, Row, Tally, Write, storage_key
+from aiogram_neonpay.ledger.base import BUYER, CHARGE, PATIENCE, RecordKey, Row, Tally, Write, storage_key
 
 __all__ = ["CHUNK", "FSMEngine", "changed", "chunk_key", "index_key"]
 
@@ -31,6 +31,8 @@ _locks_of: WeakKeyDictionary[BaseStorage, _Locks] = WeakKeyDictionary()
 
 class FSMEngine:
     """The generic engine. See :class:`~aiogram_neonpay.ledger.base.LedgerEngine`."""
+
+    patience: float | None = PATIENCE
 
     def __init__(self, storage: BaseStorage, clock: Callable[[], float] = time.time) -> None:
         self._storage = storage
@@ -95,13 +97,18 @@ class FSMEngine:
                 await self._set_waiting(change.key, True)
             if "due" in body and change.key.is_buyers:
                 await self._set_due(change.key, body["due"])
+            if owed := current.get("owed"):
+                await self._count(change.key.bot_id, Tally(*owed[:2]), owed[2])
+            if change.tally is not None:  # noted, so that it is counted once, whenever that succeeds
+                body["owed"] = [*change.tally, body["n"]]
             await self._storage.set_data(key, body)
             if current.get("waits") and not change.waiting:
                 await self._set_waiting(change.key, False)
             if "due" in current and "due" not in body and change.key.is_buyers:
                 await self._set_due(change.key, None)
             if change.tally is not None:
-                await self._count(change.key.bot_id, change.tally)
+                await self._count(change.key.bot_id, change.tally, body["n"])
+                await self._storage.set_data(key, {name: value for name, value in body.items() if name != "owed"})
         return None
 
     async def read(self, keys: Sequence[RecordKey]) -> list[Row | None]:
@@ -119,7 +126,7 @@ class FSMEngine:
         times: dict[str, float] = (await self._load(index_key(bot_id, 0, "due"))).get("times", {})
         now = self._clock()
         come = sorted((moment, name) for name, moment in times.items() if moment <= now)
-        return [name for _, name in come[:limit]]
+        return await self._still(bot_id, [name for _, name in come], "due", limit)
 
     async def tallies(self, bot_id: int, buckets: Sequence[str]) -> list[dict[str, int]]:
         """See :meth:`LedgerEngine.tallies`."""
@@ -140,7 +147,18 @@ class FSMEngine:
     async def waiting(self, bot_id: int, *, limit: int) -> list[str]:
         """See :meth:`LedgerEngine.waiting`."""
         names: list[str] = (await self._load(index_key(bot_id, 0, "stuck"))).get("names", [])
-        return names[:limit]
+        return await self._still(bot_id, names, "waits", limit)
+
+    async def _still(self, bot_id: int, names: list[str], mark: str, limit: int) -> list[str]:
+        """Return the first names whose records agree: a list may be behind when the storage failed after a change."""
+        found: list[str] = []
+        for name in names:
+            if len(found) == limit:
+                break
+            kind = BUYER if name.startswith("u") else CHARGE
+            if mark in await self._load(storage_key(RecordKey(bot_id, kind, name))):
+                found.append(name)
+        return found
 
     async def _append(self, index: StorageKey, name: str) -> None:
         """Add a name to a history: the newest names in its head, the others in full chunks that never change."""
@@ -175,12 +193,18 @@ class FSMEngine:
                 times[key.name] = moment
             await self._storage.set_data(index, {"times": times} if times else {})
 
-    async def _count(self, bot_id: int, tally: Tally) -> None:
+    async def _count(self, bot_id: int, tally: Tally, nonce: str) -> None:
+        """Add to counters, once for each change of a record."""
         index = index_key(bot_id, 0, f"tot-{tally.bucket}")
         async with self._lock(index):
-            counts: dict[str, int] = (await self._load(index)).get("counts", {})
+            kept = await self._load(index)
+            seen: list[str] = kept.get("seen", [])
+            if nonce in seen:
+                return
+            counts: dict[str, int] = kept.get("counts", {})
             added = {name: counts.get(name, 0) + number for name, number in tally.counts.items()}
-            await self._storage.set_data(index, {"counts": {**counts, **added}})
+            seen = [*seen[1 - CHUNK :], nonce]
+            await self._storage.set_data(index, {"counts": {**counts, **added}, "seen": seen})
 
 
 def changed(current: dict[str, Any], change: Write, now: float) -> dict[str, Any] | Row | None:
@@ -212,7 +236,7 @@ def changed(current: dict[str, Any], change: Write, now: float) -> dict[str, Any
 
 
 def _row(body: dict[str, Any], now: float) -> Row:
-    clean = {name: value for name, value in body.items() if name not in ("due", "ttl", "waits")}
+    clean = {name: value for name, value in body.items() if name not in ("due", "ttl", "waits", "owed")}
     due = body.get("due")
     return Row(clean, None if due is None else due - now)
 

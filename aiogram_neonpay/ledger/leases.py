@@ -10,7 +10,7 @@ from typing import Any
 
 from aiogram_neonpay.ledger.base import RecordKey
 
-__all__ = ["Claim", "Leases"]
+__all__ = ["Claim", "Leases", "in_log"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
@@ -42,6 +42,18 @@ class Claim:
     renewing: asyncio.Lock | None = None
     renewals: int = 0
     task: asyncio.Task[Any] | None = None
+
+    @property
+    def in_log(self) -> str:
+        """What it is called for the person who reads the log."""
+        return in_log(self.key, self.body)
+
+
+def in_log(key: RecordKey, body: dict[str, Any]) -> str:
+    """Name a charge, or a buyer, for the person who reads the log."""
+    if "amount" not in body:
+        return f"bot {key.bot_id}: user {body.get('user')}"
+    return f"bot {key.bot_id}: payment {key.name} of {body['amount']} Stars by user {body['user']}"
 
 
 class Leases:
@@ -87,25 +99,35 @@ class Leases:
             self._round = asyncio.get_running_loop().create_task(self._renew_all())
 
     async def _renew_all(self) -> None:
-        for claim in list(self._held):
-            claim.renewing = claim.renewing or asyncio.Lock()
-            async with claim.renewing:
-                if claim not in self._held:
-                    continue
-                claim.renewals += 1
-                if claim.renewals % SLOW == 0:
-                    logger.warning(
-                        "charge %s: its handlers have been running for %.0f minutes; nobody else takes it meanwhile",
-                        claim.key.name,
-                        claim.renewals * self.seconds / 180,
-                    )
-                try:
-                    if not await self._renew(claim):
-                        self._held.discard(claim)
-                except Exception:
-                    logger.warning("charge %s: its lease could not be renewed", claim.key.name, exc_info=True)
+        """Renew every lease; none waits for another, whose part of the storage may be away."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await asyncio.gather(*(self._renew_in_time(claim) for claim in self._held))
         if self._held and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self.seconds / 3, self._start_round)
+            self._timer = loop.call_at(max(loop.time(), began + self.seconds / 3), self._start_round)
+
+    async def _renew_in_time(self, claim: Claim) -> None:
+        try:
+            await asyncio.wait_for(self._renew_one(claim), self.seconds / 3)
+        except Exception as error:
+            logger.warning(
+                "%s: its lease could not be renewed (%s: %s); when it ends, another worker takes over",
+                *(claim.in_log, type(error).__name__, str(error) or "no answer in time"),
+            )
+
+    async def _renew_one(self, claim: Claim) -> None:
+        claim.renewing = claim.renewing or asyncio.Lock()
+        async with claim.renewing:
+            if claim not in self._held:
+                return
+            claim.renewals += 1
+            if claim.renewals % SLOW == 0:
+                logger.warning(
+                    "%s: its handlers have been running for %.0f minutes; nobody else takes it meanwhile",
+                    *(claim.in_log, claim.renewals * self.seconds / 180),
+                )
+            if not await self._renew(claim):
+                self._held.discard(claim)
 
     async def drain(self, seconds: float) -> None:
         """Wait until nothing is held; after that long, cancel who still holds something, so that they give it back."""

@@ -26,6 +26,8 @@ _due_of: WeakKeyDictionary[MemoryStorage, dict[tuple[int, str], float]] = WeakKe
 class MemoryEngine(FSMEngine):
     """The engine for one process that may forget. See :class:`~aiogram_neonpay.ledger.base.LedgerEngine`."""
 
+    patience: float | None = None
+
     def __init__(self, storage: MemoryStorage, clock: Callable[[], float] = time.time) -> None:
         super().__init__(storage, clock)
         self._records = storage.storage

@@ -26,7 +26,7 @@ from aiogram.fsm.storage.base import KeyBuilder, StorageKey
 from redis.asyncio.client import Redis
 
 from aiogram_neonpay.errors import LedgerError
-from aiogram_neonpay.ledger.base import PARTITIONS, RecordKey, Row, Write, partition_of
+from aiogram_neonpay.ledger.base import PARTITIONS, PATIENCE, RecordKey, Row, Write, partition_of
 
 __all__ = ["NeonPayKeyBuilder", "RedisEngine"]
 
@@ -106,6 +106,7 @@ class RedisEngine:
     """
 
     durable = True
+    patience: float | None = PATIENCE
     client: Redis
     """What the doctor asks about persistence."""
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiogram_neonpay.errors import LedgerError
-from aiogram_neonpay.ledger.base import RecordKey, Row, Write
+from aiogram_neonpay.ledger.base import PATIENCE, RecordKey, Row, Write
 from aiogram_neonpay.sqlite.opening import SCHEMA_VERSION
 from aiogram_neonpay.sqlite.storage import SQLiteStorage
 
@@ -70,6 +70,7 @@ class SQLiteEngine:
     def __init__(self, storage: SQLiteStorage, clock: Callable[[], float] = time.time) -> None:
         self._storage = storage
         self._database = storage.database
+        self.patience: float | None = storage.database.timeout + PATIENCE  # SQLite waits for other processes itself
         self._clock = clock
 
     async def probe(self) -> None:

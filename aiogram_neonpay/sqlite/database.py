@@ -60,7 +60,7 @@ class Database:
 
     def __init__(self, path: str, timeout: float) -> None:
         self.path = path
-        self._timeout = timeout
+        self.timeout = timeout
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._identity: tuple[int, int] | None = None
@@ -173,7 +173,7 @@ class Database:
         of_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
         for job, result, error in outcomes:
             if job.future is not None:
-                told = (job, result, error if error is None else explained(self.path, self._timeout, error))
+                told = (job, result, error if error is None else explained(self.path, self.timeout, error))
                 of_loop.setdefault(job.future.get_loop(), []).append(told)
         for loop, told_there in of_loop.items():
             with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
@@ -186,7 +186,7 @@ class Database:
                 return connection
             logger.error("%s was deleted or replaced while it was in use: going on with what is there now", self.path)
             connection.close()
-        connection = open_file(self.path, self._timeout)
+        connection = open_file(self.path, self.timeout)
         self._identity = _identity(self.path)
         return connection
 

@@ -17,6 +17,8 @@ APPLICATION = 0x4E505354
 """Marks a file as ours (``PRAGMA application_id``): "NPST"."""
 SCHEMA_VERSION = 1
 """The layout of the tables (``PRAGMA user_version``)."""
+SYNCHRONOUS = "FULL"
+"""A commit returns when it is on the disk."""
 OLDEST_SQLITE = (3, 24)
 """The first one that can insert or update in one statement."""
 SCHEMA = (
@@ -90,8 +92,8 @@ def _prepare(connection: Connection, path: str) -> None:
         raise ConfigurationError(
             f"{path} is on a file system that processes cannot share memory on: put it on a local disk"
         )
-    # A commit returns when it is on the disk; on macOS only fullfsync makes that true.
-    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
+    # On macOS nothing else makes that true.
     connection.execute("PRAGMA fullfsync = ON")
     if version == 0:
         connection.execute("BEGIN IMMEDIATE")

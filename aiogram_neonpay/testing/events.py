@@ -14,6 +14,7 @@ from aiogram_neonpay.errors import ValidationError
 from aiogram_neonpay.events import (
     AnyEvent,
     CheckoutDeclined,
+    MediaSold,
     PaymentCompleted,
     PaymentEvent,
     PaymentRefunded,
@@ -175,5 +176,6 @@ def _defaults(event_class: type[object], user: User, fields: dict[str, Any]) -> 
         "reference": reference_of(charge, user.id),
         "timestamp": datetime.now(timezone.utc),
         "chat_id": user.id,
+        **({"is_media": True} if issubclass(event_class, MediaSold) else {}),
         **fields,
     }

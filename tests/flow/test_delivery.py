@@ -31,6 +31,7 @@ from aiogram_neonpay import (
     ValidationError,
     neonpay_router,
 )
+from tests.flow.clock import settled
 from tests.telegram import ALICE, BOB, RecordingBot, charge_of, paid, pre_checkout, text
 
 pytestmark = pytest.mark.asyncio
@@ -531,7 +532,7 @@ async def test_a_payment_with_a_bad_token_is_kept_and_raised_but_delivered_to_no
     update = paid(bot.payload()[:-1] + "x")
     await dp.feed_raw_update(bot, update)
     await dp.feed_raw_update(bot, update)
-    assert heard == [("bad_token", 25, None, ALICE)]
+    await settled(lambda: heard == [("bad_token", 25, None, ALICE)])
     assert [payment.transaction_id for payment in await pay.stuck_payments()] == [charge_of(update)]
 
 

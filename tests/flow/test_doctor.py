@@ -16,7 +16,7 @@ from aiogram.fsm.storage.base import BaseStorage
 from aiogram.fsm.storage.memory import MemoryStorage, SimpleEventIsolation
 from aiogram.fsm.storage.redis import RedisStorage
 
-from aiogram_neonpay import Diagnosis, NeonPay, PaymentStage, SQLiteStorage, neonpay_router
+from aiogram_neonpay import Diagnosis, MediaSold, NeonPay, PaymentStage, SQLiteStorage, neonpay_router
 from aiogram_neonpay import doctor as doctors
 from aiogram_neonpay.sandbox import Sandbox, SandboxServer
 from tests.redis_server import RedisServer, has_redis
@@ -86,6 +86,17 @@ async def test_updates_that_are_not_asked_for_are_named(practice: Practice, aske
 
     assert symptom.code == "updates_not_asked_for" and lost in symptom.problem
     assert "resolve_used_update_types" in symptom.fix
+
+
+async def test_updates_of_sold_media_matter_where_something_is_to_hear_them(practice: Practice) -> None:
+    await practice.bot.get_updates(allowed_updates=["message", "pre_checkout_query"], timeout=0)
+    pay, _ = practice.shop()
+    assert codes(await pay.doctor(practice.bot)) == []
+
+    @pay.media_sold
+    async def sold(event: MediaSold) -> None: ...
+
+    assert "purchased_paid_media" in next(iter(await pay.doctor(practice.bot))).problem
 
 
 async def test_updates_of_subscriptions_matter_where_some_are_sold(practice: Practice) -> None:

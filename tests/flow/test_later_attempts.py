@@ -266,7 +266,7 @@ async def test_what_is_stuck_is_told_also_when_that_could_only_be_written_later(
         told.append(event.reason)
 
     await pay.send_payment(ALICE, "premium")
-    with pytest.raises(ConnectionError):
+    with pytest.raises(LookupError):
         await dp.feed_raw_update(bot, paid(bot.payload()))
     storage.down = False
 

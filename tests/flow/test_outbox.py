@@ -15,6 +15,7 @@ from aiogram.methods import RefundStarPayment
 from aiogram_neonpay import (
     NeonPay,
     PaymentCompleted,
+    PaymentError,
     PaymentRefunded,
     PaymentStage,
     PaymentStatus,
@@ -297,6 +298,75 @@ async def test_a_refund_that_is_refused_in_the_background_is_a_persons_business(
 
     assert (await pay.refund(charge)).status is PaymentStatus.REFUNDED
     assert await pay.stuck_payments() == []
+
+
+async def test_a_delivered_payment_whose_refund_is_refused_in_the_background_is_listed_until_somebody_acts(
+    bot: RecordingBot, pay: NeonPay, dp: Dispatcher, news: list[str]
+) -> None:
+    def refuse(method: RefundStarPayment) -> bool:
+        raise TelegramBadRequest(method, "Bad Request: BALANCE_TOO_LOW")
+
+    charge = await sell(bot, dp, pay)
+    for end in (pay.dismiss, pay.refund):
+        bot.answer(RefundStarPayment, refuse)
+        await pay.refund(charge, wait=False)
+        await pay.run_due()
+        [listed] = await pay.stuck_payments()
+        assert (listed.transaction_id, listed.reason, listed.delivered) == (charge, "refund_refused", True)
+        assert "BALANCE_TOO_LOW" in str(listed.error)
+        bot.answer(RefundStarPayment, lambda method: True)
+        await end(charge)
+        assert await pay.stuck_payments() == []
+
+    assert await status_of(pay, charge) is PaymentStatus.REFUNDED
+    with pytest.raises(PaymentError, match="nothing to dismiss"):
+        await pay.dismiss(charge)
+
+
+async def test_who_waits_for_a_refund_that_is_refused_hears_it_and_nothing_is_listed(
+    bot: RecordingBot, pay: NeonPay, dp: Dispatcher, news: list[str]
+) -> None:
+    charge = await sell(bot, dp, pay)
+    failing(bot, lambda m: TelegramBadRequest(m, "Bad Request: BALANCE_TOO_LOW"))
+    with pytest.raises(RefundError, match="BALANCE_TOO_LOW"):
+        await pay.refund(charge)
+
+    assert await pay.stuck_payments() == []
+
+
+@pytest.mark.parametrize("kind", [TelegramNetworkError, RuntimeError], ids=["Telegram's", "of the bot's session"])
+async def test_a_refund_that_is_not_confirmed_for_long_is_listed_and_told_once_while_it_is_sent_on(
+    bot: RecordingBot, pay: NeonPay, dp: Dispatcher, clock: Clock, news: list[str], kind: Any
+) -> None:
+    def fail(method: RefundStarPayment) -> bool:
+        raise kind(method, "away") if kind is TelegramNetworkError else kind("away")
+
+    told: list[PaymentStuck] = []
+
+    @pay.stuck
+    async def alert(event: PaymentStuck) -> None:
+        told.append(event)
+
+    charge = await sell(bot, dp, pay)
+    bot.answer(RefundStarPayment, fail)
+    with pytest.raises(RefundError, match="has not confirmed"):
+        await pay.refund(charge)
+    assert await pay.run_due() == 0, "not before its time"
+    assert await pay.stuck_payments() == []
+    for _ in range(10):
+        clock.now += 3600
+        await pay.run_due()
+
+    [listed] = await pay.stuck_payments()
+    assert (listed.transaction_id, listed.reason) == (charge, "refund_delayed")
+    assert [event.reason for event in told] == ["refund_delayed"]
+    assert len(bot.sent(RefundStarPayment)) == 11
+    bot.answer(RefundStarPayment, lambda method: True)
+    clock.now += 3600
+    await pay.run_due()
+    assert await pay.stuck_payments() == []
+    payment = await pay.get_payment(charge)
+    assert payment is not None and (payment.reason, payment.error) == (None, None)
 
 
 async def test_news_of_a_refund_that_no_handler_takes_are_a_persons_business_in_the_end(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from aiogram import Dispatcher, methods
-from aiogram.exceptions import TelegramNetworkError
+from aiogram.exceptions import TelegramNetworkError, TelegramRetryAfter, TelegramServerError
 from aiogram.fsm.storage.memory import MemoryStorage
 from aiogram.methods import AnswerPreCheckoutQuery, GetStarTransactions, GetWebhookInfo
 from aiogram.types import StarAmount, StarTransaction, StarTransactions, WebhookInfo
@@ -476,6 +476,36 @@ async def test_rows_dropped_while_they_are_read_hide_none(
     assert len(delivered) == 500
 
 
+@needs_balance
+@pytest.mark.parametrize("page", [1, 2, 5], ids=["between pages", "later", "while the balance is asked for"])
+async def test_rows_that_move_while_they_are_read_are_counted_once(
+    pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted], page: int
+) -> None:
+    payload = await invoice(telegram.bot, pay)
+    await pay.reconcile()
+    telegram.put("stxBefore", payload)
+    telegram.clock.now += HOUR
+    await pay.reconcile()
+    for number in range(480):
+        telegram.put(f"stx{number}", payload)
+        telegram.clock.now += MINUTE if number % 7 else 0
+    telegram.clock.now += HOUR
+    pages = itertools.count()
+
+    def move(method: GetStarTransactions) -> None:
+        if method.limit == 100 and next(pages) == page:
+            telegram.put("stxLate", "somebody else's", amount=1000, ago=DAY)
+            telegram.extra = -1000
+
+    telegram.at_page = move
+    report = await pay.reconcile()
+    await run_all(pay)
+
+    assert (report.recovered_count, report.recovered_stars) == (480, 480 * 25)
+    assert report.drift == 0
+    assert len(delivered) == 481
+
+
 async def test_a_row_that_appears_late_is_found(
     pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted]
 ) -> None:
@@ -564,9 +594,21 @@ async def test_several_workers_reconcile_at_once_and_deliver_once(
     assert sorted(delivered) == sorted(f"stx{number}" for number in range(50))
 
 
-async def test_a_reading_that_telegram_cuts_off_is_made_good_by_the_next(
-    bot: RecordingBot, pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted]
+@pytest.mark.parametrize("failure", ["flood control", "5xx", "a lost connection"])
+async def test_a_failed_request_of_a_reading_is_made_again(
+    bot: RecordingBot,
+    pay: NeonPay,
+    telegram: Telegram,
+    delivered: list[PaymentCompleted],
+    monkeypatch: pytest.MonkeyPatch,
+    failure: str,
 ) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("aiogram_neonpay.transactions.asyncio.sleep", sleep)
     await pay.reconcile()
     payload = await invoice(bot, pay)
     for number in range(250):
@@ -576,16 +618,120 @@ async def test_a_reading_that_telegram_cuts_off_is_made_good_by_the_next(
 
     def fail(method: GetStarTransactions) -> None:
         if method.limit == 100 and next(pages) == 1:
-            raise TelegramNetworkError(method, "away")
+            if failure == "flood control":
+                raise TelegramRetryAfter(method, "Too Many Requests", 30)
+            raise {"5xx": TelegramServerError, "a lost connection": TelegramNetworkError}[failure](method, "away")
 
     telegram.at_page = fail
-    with pytest.raises(TelegramNetworkError):
+
+    assert (await pay.reconcile()).recovered_count == 250
+    assert slept == [30 if failure == "flood control" else 1]
+
+
+async def cut_off(telegram: Telegram, pay: NeonPay, after: int) -> None:
+    """Have a reading fail for good after so many pages."""
+    pages = itertools.count()
+
+    def fail(method: GetStarTransactions) -> None:
+        if method.limit == 100 and next(pages) >= after:
+            raise TelegramRetryAfter(method, "Too Many Requests", 3600)
+
+    telegram.at_page = fail
+    with pytest.raises(TelegramRetryAfter):
         await pay.reconcile()
     telegram.at_page = None
+
+
+async def test_a_reading_that_telegram_cuts_off_keeps_what_it_found_and_the_next_goes_on_from_there(
+    bot: RecordingBot, pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted]
+) -> None:
+    await pay.reconcile()
+    payload = await invoice(bot, pay)
+    for number in range(1000):
+        telegram.put(f"stx{number}", payload)
+        telegram.clock.now += MINUTE
+    telegram.clock.now += HOUR
+    counts = []
+    for _ in range(2):
+        await cut_off(telegram, pay, after=4)
+        await run_all(pay)
+        counts.append(len(delivered))
+
+    assert counts == sorted(set(counts)), "every reading goes further"
+    assert 335 < counts[0] <= 340, "the refund of what was paid in the last hour may follow"
+    assert 500 < counts[-1] < 700
+    report = await pay.reconcile()
+    await run_all(pay)
+    assert len(delivered) == 1000
+    assert {event.transaction_id for event in delivered} == {f"stx{number}" for number in range(1000)}
+    assert report.drift is None
+    telegram.put("stxNext", payload)
+    telegram.clock.now += HOUR
+    assert (await pay.reconcile()).recovered_count == 1
+
+
+async def test_a_payment_whose_refund_lies_behind_the_cut_is_not_delivered(
+    bot: RecordingBot, pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted]
+) -> None:
+    await pay.reconcile()
+    payload = await invoice(bot, pay)
+    for number in range(200):
+        telegram.put(f"stx{number}", payload)
+        telegram.clock.now += MINUTE
+        if number == 150:
+            telegram.put("stx99", payload, back=True)
+    telegram.clock.now += HOUR
+
+    await cut_off(telegram, pay, after=1)
+    await run_all(pay)
+    assert "stx0" in {event.transaction_id for event in delivered}
     await pay.reconcile()
     await run_all(pay)
 
-    assert len(delivered) == 250
+    assert len(delivered) == 199
+    assert "stx99" not in {event.transaction_id for event in delivered}
+
+
+async def test_more_sales_in_an_hour_than_a_reading_can_see_are_recovered_all_the_same(
+    bot: RecordingBot, pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted]
+) -> None:
+    await pay.reconcile()
+    payload = await invoice(bot, pay)
+    for number in range(300):
+        telegram.put(f"stx{number}", payload)
+        telegram.clock.now += 1
+    telegram.clock.now += HOUR
+    counts = []
+    for _ in range(3):
+        await cut_off(telegram, pay, after=1)
+        await run_all(pay)
+        counts.append(len(delivered))
+
+    assert 0 < counts[0] < counts[1] < counts[2] < 300
+    await pay.reconcile()
+    await run_all(pay)
+    assert len(delivered) == 300
+
+
+async def test_a_dry_run_that_is_cut_off_changes_nothing(
+    bot: RecordingBot, pay: NeonPay, telegram: Telegram, delivered: list[PaymentCompleted]
+) -> None:
+    await pay.reconcile()
+    payload = await invoice(bot, pay)
+    for number in range(300):
+        telegram.put(f"stx{number}", payload)
+        telegram.clock.now += HOUR
+
+    def fail(method: GetStarTransactions) -> None:
+        if method.limit == 100 and (method.offset or 0) > 100:
+            raise TelegramRetryAfter(method, "Too Many Requests", 3600)
+
+    telegram.at_page = fail
+    with pytest.raises(TelegramRetryAfter):
+        await pay.reconcile(dry_run=True)
+    await run_all(pay)
+
+    assert delivered == []
 
 
 async def test_a_hundred_thousand_rows_cost_pages_and_no_memory(
@@ -643,6 +789,62 @@ async def test_invoices_of_before_are_adopted_by_legacy(bot: RecordingBot, teleg
 
     assert heard == [(ALICE, 20, {"days": 30, "order": 6}, False), (BOB, 15, {"days": 30, "order": 7}, True)]
     assert [call.ok for call in bot.sent(AnswerPreCheckoutQuery)] == [True]
+
+
+def adopt(payload: str, amount: int) -> LegacyInvoice | None:
+    return LegacyInvoice("premium") if payload.startswith("old:") else None
+
+
+async def test_adopting_begins_with_the_first_start_that_adopts(bot: RecordingBot, telegram: Telegram) -> None:
+    storage, clock = MemoryStorage(), telegram.clock
+    heard: list[Any] = []
+
+    async def start(**options: Any) -> NeonPay:
+        pay = neonpay_router(STAGES, bot=bot, clock=clock, reconcile_every=None, **options)
+        dp = Dispatcher(storage=storage)
+        dp.include_router(pay)
+
+        @pay.completed
+        async def grant(event: PaymentCompleted) -> None:
+            heard.append(event.transaction_id)
+
+        await dp.emit_startup(bot=bot, dispatcher=dp)
+        await dp.emit_shutdown(bot=bot, dispatcher=dp)
+        return pay
+
+    before = await start()
+    telegram.put("stxByTheBot", "old:1")
+    clock.now += HOUR
+    assert (await before.reconcile()).foreign == 1
+
+    after = await start(legacy=adopt)
+    telegram.put("stxLost", "old:2")
+    clock.now += HOUR
+    assert (await after.reconcile()).recovered_count == 1
+    again = await start(legacy=adopt)
+    telegram.put("stxLostLater", "old:3")
+    clock.now += HOUR
+    assert (await again.reconcile()).recovered_count == 1
+    await run_all(again)
+    assert heard == ["stxLost", "stxLostLater"]
+
+    await again.reconcile(since=0)
+    await run_all(again)
+    assert heard[2:] == ["stxByTheBot"], "when asked for, the past is delivered"
+
+
+async def test_a_dry_run_does_not_begin_to_adopt(bot: RecordingBot, telegram: Telegram) -> None:
+    storage, clock = MemoryStorage(), telegram.clock
+    for legacy in (None, adopt):
+        pay = neonpay_router(STAGES, bot=bot, clock=clock, reconcile_every=None, legacy=legacy)
+        Dispatcher(storage=storage).include_router(pay)
+        await pay.reconcile(dry_run=legacy is not None)
+        clock.now += HOUR
+
+    state = await pay._shop.readings.open(bot.id, clock.now)
+    assert "adopts_since" not in state
+    assert (await pay.reconcile()).recovered_count == 0
+    assert "adopts_since" in await pay._shop.readings.open(bot.id, clock.now)
 
 
 async def test_two_bots_have_ledgers_of_their_own(bot: RecordingBot, clock: Clock) -> None:

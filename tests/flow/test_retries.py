@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiogram import Dispatcher, F
+from aiogram.exceptions import TelegramNetworkError
 from aiogram.fsm.context import FSMContext
 from aiogram.fsm.storage.memory import MemoryStorage, SimpleEventIsolation
 from aiogram.methods import RefundStarPayment
@@ -25,6 +26,7 @@ from aiogram_neonpay import (
     PaymentStatus,
     PaymentStuck,
     PaymentUnmatched,
+    RefundError,
     RejectPayment,
     ValidationError,
     neonpay_router,
@@ -597,6 +599,54 @@ async def test_everything_due_is_done_however_much_it_is_and_a_hanging_handler_k
 
     assert await running_out == 150
     assert len(done) == 150
+
+
+async def test_deliveries_of_one_stage_that_hang_keep_nothing_else_of_the_shop_waiting(
+    bot: RecordingBot, clock: Clock, storage: MemoryStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stages = {**STAGES, "sticker": PaymentStage("Sticker", "One", 5), "pin": PaymentStage("Pin", "One", 1)}
+    pay = neonpay_router(stages, bot=bot, clock=clock, retries=PAUSES, reconcile_every=None)
+    dp = Dispatcher(storage=storage)
+    dp.include_router(pay)
+    failing_now, delivered, hang = True, list[str](), asyncio.Event()
+
+    @pay.completed
+    async def grant(event: PaymentCompleted) -> None:
+        if failing_now and event.stage_id != "pin":
+            raise LookupError
+        if event.stage_id == "premium":
+            await hang.wait()
+        delivered.append(str(event.stage_id))
+
+    async def feed(stage_id: str, user_id: int) -> dict[str, Any]:
+        await pay.send_payment(user_id, stage_id)
+        update = paid(bot.payload(), amount=stages[stage_id].price or 0, user_id=user_id)
+        with suppress(LookupError):
+            await dp.feed_raw_update(bot, update)
+        return update
+
+    for number in range(60):
+        await feed("premium", ALICE + number)
+    pin = await feed("pin", ALICE)
+    await feed("sticker", ALICE)
+    failing_now = False
+    clock.now += PAUSES[0]
+    bot.answer(RefundStarPayment, lambda method: _raise(TelegramNetworkError(method, "away")))
+    with pytest.raises(RefundError):
+        await pay.refund(charge_of(pin))
+    bot.answer(RefundStarPayment, lambda method: True)
+    clock.now += 60
+    running_out = asyncio.create_task(pay.run_due())
+    await settled(lambda: delivered == ["pin", "sticker"] and len(bot.sent(RefundStarPayment)) == 2)
+
+    assert "32 deliveries of premium are under way; others wait" in caplog.text
+    hang.set()
+    await running_out
+    assert delivered.count("premium") == 60
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 async def test_the_end_of_a_delivery_is_written_as_soon_as_the_storage_answers_again(bot: RecordingBot) -> None:

@@ -143,6 +143,7 @@ class Engine:
     def __init__(self, engine: LedgerEngine) -> None:
         self._engine = engine
         self.durable = engine.durable
+        self.patience = engine.patience
 
     async def probe(self) -> None:
         await self._engine.probe()
@@ -204,6 +205,22 @@ class HeldUpEngine(Engine):
             self.armed = False
             self.held = change.key
             await self.go.wait()
+        return await super().write(change)
+
+
+class HangingEngine(Engine):
+    """Never answers a write of some records, as when their part of the storage is away.
+
+    :ivar hanging: these.
+    """
+
+    def __init__(self, engine: LedgerEngine) -> None:
+        super().__init__(engine)
+        self.hanging: set[RecordKey] = set()
+
+    async def write(self, change: Write) -> Row | None:
+        if change.key in self.hanging:
+            await asyncio.Event().wait()
         return await super().write(change)
 
 

@@ -12,11 +12,13 @@ from aiogram_neonpay.errors import LedgerError
 from aiogram_neonpay.ledger import charges as rules
 from aiogram_neonpay.ledger.base import RecordKey, Write
 from aiogram_neonpay.ledger.charges import DELIVERED, PAID, REJECTED, STUCK, UNMATCHED, Charges, Claim
+from aiogram_neonpay.ledger.tallies import day_of
 from tests.ledger.engines import (
     BUYER,
     PAID_AT,
     DyingEngine,
     Engine,
+    HangingEngine,
     HeldUpEngine,
     Ledger,
     RepeatingEngine,
@@ -260,7 +262,7 @@ async def test_all_claims_of_a_worker_are_renewed(ledger: Ledger) -> None:
 
 
 async def test_settling_in_the_middle_of_renewals_leaves_nothing_held(ledger: Ledger) -> None:
-    worker = ledger.charges(lease=0.003)
+    worker = ledger.charges(lease=0.03)
     for number in range(15):
         held = await claim(ledger, worker, charge=f"stx{number}")
         version = held.body["v"]
@@ -297,7 +299,7 @@ async def test_a_charge_that_is_settled_while_another_is_renewed_is_not_renewed_
 @pytest.mark.parametrize("how", ["settle", "give_back"])
 async def test_what_ends_a_claim_waits_for_its_renewal(ledger: Ledger, how: str) -> None:
     engine = HeldUpEngine(ledger.connect())
-    worker = ledger.charges(engine, lease=0.05)
+    worker = ledger.charges(engine, lease=0.6)
     held = await claim(ledger, worker)
     await _renewal_is_held_up(engine)
     ending = asyncio.ensure_future(getattr(worker, how)(held, note="the end"))
@@ -319,6 +321,29 @@ async def _renewal_is_held_up(engine: HeldUpEngine) -> None:
         return engine.held is not None
 
     await eventually(held_up)
+
+
+async def test_a_renewal_that_hangs_keeps_no_other_claim_from_its_own(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = HangingEngine(ledger.connect())
+    worker = ledger.charges(engine, lease=0.09)
+    hanging, well = [await claim(ledger, worker, charge=f"stx{number}") for number in range(2)]
+    engine.hanging = {hanging.key}
+
+    async def renewed_past_its_lease() -> bool:
+        return bool(well.body["v"] >= 5)
+
+    await eventually(renewed_past_its_lease)
+    assert hanging.body["v"] == 1
+    engine.hanging = set()
+
+    async def renewed_at_last() -> bool:
+        return bool(hanging.body["v"] > 1)
+
+    await eventually(renewed_at_last)
+    assert await worker.settle(hanging, state=DELIVERED)
+    assert f"payment {hanging.key.name} of 25 Stars by user {BUYER}: its lease could not be renewed" in caplog.text
 
 
 async def test_a_renewal_finds_out_that_the_charge_was_taken_over(ledger: Ledger) -> None:
@@ -443,25 +468,59 @@ async def test_a_settlement_that_fails_raises_and_another_worker_delivers_later(
     assert (await claim(ledger, other)).body["attempts"] == 2
 
 
-async def test_a_record_that_vanished_is_not_settled_but_recorded_again_by_the_next_update(ledger: Ledger) -> None:
-    class Forgetful(Engine):
-        """Holds nothing any more from its second write on, like a database that was wiped."""
+class Forgetful(Engine):
+    """Moves to a place where there is nothing, like a storage that comes back without what was written last."""
 
-        writes = 0
+    forgets = False
 
-        async def write(self, change: Write) -> Any:
-            self.writes += 1
-            if self.writes > 1:
-                change = change._replace(key=change.key._replace(bot_id=change.key.bot_id + 1))
-            return await super().write(change)
+    async def write(self, change: Write) -> Any:
+        if self.forgets:
+            change = change._replace(key=change.key._replace(bot_id=change.key.bot_id + 1))
+        return await super().write(change)
 
-    worker = ledger.charges(Forgetful(ledger.connect()))
+
+@pytest.mark.parametrize("how", ["settle", "give_back", "advance"])
+async def test_a_record_that_the_storage_lost_is_written_again_by_who_holds_it(
+    ledger: Ledger, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Forgetful(ledger.connect())
+    worker = ledger.charges(engine)
+    held = await claim(ledger, worker, stage="premium")
+    engine.forgets = True
+
+    assert await getattr(worker, how)(held, state=DELIVERED)
+    found = ledger.bot_id + 1
+    [body] = await ledger.charges().history(found, BUYER, limit=10, offset=0)
+    assert body == held.body and body["state"] == DELIVERED and body["attempts"] == 1
+    [counts] = await ledger.charges().tallies(found, [day_of(PAID_AT)])
+    assert counts == {"premium:count": 1, "premium:stars": 25}
+    assert f"payment {held.key.name} of 25 Stars by user {BUYER}: the storage has lost its record" in caplog.text
+
+
+async def test_a_lost_record_that_another_worker_has_recorded_anew_is_theirs(ledger: Ledger) -> None:
+    engine = Forgetful(ledger.connect())
+    worker = ledger.charges(engine)
     held = await claim(ledger, worker)
+    engine.forgets = True
+    other = ledger.charges()
+    theirs = await other.claim_delivery(ledger.bot_id + 1, paid())
 
+    assert theirs is not None and await other.advance(theirs, note="mine")
     assert not await worker.settle(held, state=DELIVERED)
     assert held.lost
-    again = await worker.claim_delivery(ledger.bot_id, paid())
-    assert again is not None and again.body["attempts"] == 1
+
+
+async def test_a_renewal_brings_a_lost_record_back(ledger: Ledger) -> None:
+    engine = Forgetful(ledger.connect())
+    held = await claim(ledger, ledger.charges(engine, lease=0.15))
+    engine.forgets = True
+
+    async def renewed() -> bool:
+        return bool(held.body["v"] > 1)
+
+    await eventually(renewed)
+    body = await ledger.body(held.key._replace(bot_id=ledger.bot_id + 1))
+    assert body is not None and body["holder"] == held.id
 
 
 # Order

@@ -163,3 +163,42 @@ def test_references_are_fixed_for_ever() -> None:
 )
 def test_other_texts_are_no_references(text: str) -> None:
     assert not is_reference(text)
+
+
+@pytest.mark.asyncio
+async def test_a_charge_is_found_by_a_further_id_and_listed_once(ledger: Ledger) -> None:
+    charges = ledger.charges()
+    held = await settled(ledger, charges, UNMATCHED, "media:1:7")
+    for _ in range(2):
+        await charges.put_alias(ledger.bot_id, held.key.name, "stxReal", BUYER)
+
+    for found in (
+        await charges.find(ledger.bot_id, "stxReal"),
+        await charges.find(ledger.bot_id, "stxReal", BUYER),
+        await charges.find(ledger.bot_id, reference_of("stxReal", BUYER)),
+    ):
+        assert found == (held.key, held.body)
+    assert await waiting(ledger, charges) == ["media:1:7"]
+    assert [body["charge"] for body in await charges.history(ledger.bot_id, BUYER, limit=9, offset=0)] == ["media:1:7"]
+    assert await charges.due(ledger.bot_id, limit=9) == []
+    assert await charges.claim(ledger.bot_id, reference_of("stxReal", BUYER), hurry=True) is None
+
+
+@pytest.mark.asyncio
+async def test_a_further_id_of_a_charge_that_is_not_there_finds_nothing(ledger: Ledger) -> None:
+    charges = ledger.charges()
+    await charges.put_alias(ledger.bot_id, reference_of("media:1:7", BUYER), "stxReal", BUYER)
+
+    assert await charges.find(ledger.bot_id, "stxReal") is None
+
+
+@pytest.mark.asyncio
+async def test_a_change_may_leave_the_time_of_the_next_attempt_as_it_is(ledger: Ledger) -> None:
+    charges = ledger.charges()
+    held = await charges.claim_delivery(ledger.bot_id, paid("media:1:7"))
+    assert held is not None
+    await charges.give_back(held, delay=3600)
+    await charges.change(held.key, lambda known: {"real": "stxReal"}, keep_due=True)
+    assert await charges.due(ledger.bot_id, limit=9) == []
+    await charges.change(held.key, lambda known: {"note": 1})
+    assert await charges.due(ledger.bot_id, limit=9) == [held.key.name]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,8 +16,9 @@ from redis.asyncio import Redis
 from aiogram_neonpay.errors import ConfigurationError, LedgerError
 from aiogram_neonpay.ledger import FSMEngine, MemoryEngine, open_engine
 from aiogram_neonpay.ledger.base import CHARGE, RecordKey, storage_key
-from aiogram_neonpay.ledger.charges import DELIVERED, STUCK, Charges, reference_of
-from tests.ledger.engines import BUYER, JsonStorage, paid
+from aiogram_neonpay.ledger.charges import DELIVERED, PAID, STUCK, Charges, reference_of
+from aiogram_neonpay.ledger.tallies import day_of
+from tests.ledger.engines import BUYER, PAID_AT, JsonStorage, paid
 
 pytestmark = pytest.mark.asyncio
 
@@ -63,12 +66,42 @@ async def test_a_storage_that_fails_at_any_call_of_a_payment_loses_nothing(after
         assert history.count("stxCharge") == 1
         assert len(history) == already + 1
         assert names_of(await worker.waiting(BOT, limit=10)) == ["stxCharge"]
+        [counts] = await worker.tallies(BOT, [day_of(PAID_AT)])
+        assert counts[":count"] == already + 1
         charges.leases.close()
         worker.leases.close()
         if untouched:
             assert fail_at > 5, "the payment made fewer calls than there are to fail"
             return
     pytest.fail("a payment makes a hundred calls")
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after it"])
+async def test_lists_name_nothing_that_was_settled_though_the_storage_failed_at_that(after: bool) -> None:
+    for fail_at in range(1, 100):
+        storage = JsonStorage(seed=fail_at)
+        charges = Charges(FSMEngine(storage))
+        held = await charges.claim_delivery(BOT, paid())
+        assert held is not None
+        await charges.settle(held, state=STUCK)
+        await charges.change(held.key, lambda known: {"state": PAID})
+        held = await charges.claim(BOT, held.key.name)
+        assert held is not None
+        storage.fail_at, storage.fail_after = storage.calls + fail_at, after
+        with suppress(ConnectionError):
+            await charges.settle(held, state=DELIVERED)
+        untouched = storage.calls < storage.fail_at
+        storage.fail_at = None
+
+        [body] = await charges.history(BOT, BUYER, limit=10, offset=0)
+        if body["state"] == DELIVERED:
+            assert await charges.waiting(BOT, limit=10) == []
+            assert await FSMEngine(storage, lambda: time.time() + 1000).due(BOT, limit=10) == []
+        charges.leases.close()
+        if untouched:
+            assert fail_at > 2, "settling made fewer calls than there are to fail"
+            return
+    pytest.fail("settling makes a hundred calls")
 
 
 async def test_a_list_may_name_a_charge_that_a_crash_kept_from_being_recorded() -> None:

@@ -10,6 +10,7 @@ from aiogram.types import User
 
 from aiogram_neonpay import (
     CheckoutDeclined,
+    MediaSold,
     PaymentCompleted,
     PaymentRefunded,
     PaymentStage,
@@ -105,3 +106,10 @@ def test_events_of_subscriptions_come_with_theirs() -> None:
     assert (renewed.subscription.amount, renewed.subscription.stage_id) == (100, "club")
     canceled = make_event(SubscriptionCanceled, stage_id="club", user_id=42)
     assert (canceled.user_id, canceled.subscription.state) == (42, SubscriptionState.CANCELED)
+
+
+def test_sold_media_say_so_and_have_no_charge_id_of_telegrams() -> None:
+    event = make_event(MediaSold, stage_id="photos", amount=50)
+
+    assert (event.is_media, event.telegram_payment_charge_id, event.amount) == (True, None, 50)
+    assert event.transaction_id and event.reference

@@ -13,7 +13,7 @@ from aiogram.exceptions import ClientDecodeError
 from aiogram.methods import TelegramMethod
 from aiogram.types import TransactionPartnerUser
 
-from aiogram_neonpay.transactions import key_of, pages_since, rows_at
+from aiogram_neonpay.transactions import Pages, key_of, rows_at
 
 pytestmark = pytest.mark.asyncio
 
@@ -46,7 +46,7 @@ def rows(*partners: dict[str, Any]) -> str:
 
 
 async def read(session: Telegram) -> list[Any]:
-    return [row async for _, page in pages_since(Bot("42:TEST", session=session), 0, 0) for row in page]
+    return await Pages(Bot("42:TEST", session=session), 0).next()
 
 
 async def test_a_row_of_an_unknown_kind_hides_none_of_its_neighbours() -> None:

@@ -57,6 +57,7 @@ def neonpay_sandbox(
     from aiogram import Dispatcher
 
     from aiogram_neonpay.testing import BotSandbox
+    from aiogram_neonpay.testing.strays import kept_home
 
     if not inspect.iscoroutinefunction(request.function):
         pytest.fail(
@@ -72,7 +73,8 @@ def neonpay_sandbox(
             pytrace=False,
         )
     sandbox = BotSandbox(neonpay_dispatcher, _chosen(request, neonpay_options))
-    yield sandbox
+    with kept_home():
+        yield sandbox
     sandbox.release()
 
 
@@ -104,6 +106,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         return (yield)
     finally:
         item.obj = body
+        if sandbox.errors:  # shown where the test fails, behind what was logged
+            raised = "\n".join(f"{type(error).__name__}: {error}" for error in sandbox.errors)
+            item.add_report_section("call", "errors of the bot's handlers,", raised)
 
 
 def _within(sandbox: BotSandbox, body: Callable[..., Any]) -> Callable[..., Any]:

@@ -44,12 +44,13 @@ class Sandbox:
 
     # --- who there is ---
 
-    def create_bot(self, username: str, *, name: str | None = None) -> str:
+    def create_bot(self, username: str, *, name: str | None = None, token: str | None = None) -> str:
         """Register a bot and return its token, which opens nothing but this sandbox.
 
-        :raises SandboxError: when the username is taken.
+        :param token: the one that a program has already; by default one that is the same for the name in every run.
+        :raises SandboxError: when the username or the token's id is taken, or the token is of another form.
         """
-        bot = self.world.add_bot(username, name or username.replace("_", " ").title())
+        bot = self.world.add_bot(username, name or username.replace("_", " ").title(), token)
         self.world.feed.publish("users")
         return bot.token
 
@@ -183,7 +184,9 @@ class Sandbox:
         charge_id = receipt if isinstance(receipt, str) else receipt.transaction_id
         charge = self.world.charges.get(charge_id or "")
         if charge is None:
-            raise SandboxError("there is no such charge: was the attempt successful?")
+            failed = isinstance(receipt, Receipt) and receipt.error
+            why = f"the payment failed ({failed})" if failed else "nobody has paid with this id"
+            raise SandboxError(f"there is no such charge: {why}")
         return charge
 
 

@@ -70,8 +70,8 @@ class Presence:
             raise SandboxError(f"{self.name} is in no chat {chat_id}")
         return group
 
-    def _chats(self, chat: SandboxGroup | int | None) -> list[Chat]:
-        return self._world.chats_of(self.id) if chat is None else [self._chat(chat, None)]
+    def _chats(self, chat: SandboxGroup | int | None, bot: str | int | None) -> list[Chat]:
+        return self._world.chats_of(self.id) if chat is None and bot is None else [self._chat(chat, bot)]
 
     def _given(self, invoice: Any) -> Message:
         raw = invoice.raw if isinstance(invoice, ChatMessage) else None

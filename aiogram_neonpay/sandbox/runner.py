@@ -11,9 +11,10 @@ from aiogram import Bot, Dispatcher
 from aiogram.client.default import DefaultBotProperties
 
 from aiogram_neonpay.sandbox.core import Sandbox
+from aiogram_neonpay.sandbox.errors import ArgumentError
 from aiogram_neonpay.sandbox.http.server import SandboxServer
 from aiogram_neonpay.sandbox.presence import SandboxGroup
-from aiogram_neonpay.sandbox.session import LocalSession
+from aiogram_neonpay.sandbox.session import LocalSession, borrowing
 from aiogram_neonpay.sandbox.users import SandboxUser
 
 #: How long the dispatcher may take to ask for its first updates, in seconds.
@@ -58,6 +59,7 @@ async def serve_dispatcher(
     port: int = 0,
     allow_public: bool = False,
     sandbox: Sandbox | None = None,
+    bot: Bot | None = None,
     bot_defaults: DefaultBotProperties | None = None,
     handle_signals: bool = False,
 ) -> AsyncIterator[RunningSandbox]:
@@ -66,30 +68,38 @@ async def serve_dispatcher(
     :param group: the title of a group with everybody in it; none by default.
     :param port: 0 takes a free one; a taken one is replaced by a free one.
     :param sandbox: the world to use; a new one by default. The bot and the users are added to it.
-    :param bot_defaults: aiogram's ``default=`` for the bot.
+    :param bot: the program's own, for programs whose handlers call it by name: it keeps its token and its defaults, and
+        calls the sandbox until the block is left. By default one is made.
+    :param bot_defaults: aiogram's ``default=`` for the bot that is made.
     :param handle_signals: let SIGINT and SIGTERM end the polling.
     """
+    if bot is not None and bot_defaults is not None:
+        raise ArgumentError("bot_defaults must be left out beside bot, which has its own")
     world = sandbox or Sandbox()
-    token = world.create_bot(username, name=name)
+    token = world.create_bot(username, name=name, token=bot.token if bot else None)
     created = {
         user.name: world.create_user(user.name, stars=user.stars, language_code=user.language_code) for user in users
     }
     club = world.create_group(group, created.values()) if group else None
     server = await _bind(world, host, port, allow_public)
-    bot = Bot(token, session=LocalSession(api=server.api), default=bot_defaults)
-    polling = asyncio.create_task(dispatcher.start_polling(bot, handle_signals=handle_signals, close_bot_session=False))
-    try:
-        await _until_polling(world, token, polling)
-        yield RunningSandbox(world, server, bot, token, polling, created, club)
-    finally:
-        if not polling.done():
-            with contextlib.suppress(RuntimeError):  # it has not begun to poll, or has just stopped
-                await dispatcher.stop_polling()
+    session = LocalSession(api=server.api)
+    bot = bot or Bot(token, session=session, default=bot_defaults)
+    with borrowing(bot, session):
+        polling = asyncio.create_task(
+            dispatcher.start_polling(bot, handle_signals=handle_signals, close_bot_session=False)
+        )
+        try:
+            await _until_polling(world, token, polling)
+            yield RunningSandbox(world, server, bot, token, polling, created, club)
+        finally:
             if not polling.done():
-                polling.cancel()
-        await asyncio.gather(polling, return_exceptions=True)
-        await bot.session.close()
-        await server.stop()
+                with contextlib.suppress(RuntimeError):  # it has not begun to poll, or has just stopped
+                    await dispatcher.stop_polling()
+                if not polling.done():
+                    polling.cancel()
+            await asyncio.gather(polling, return_exceptions=True)
+            await session.close()
+            await server.stop()
 
 
 def run_sandbox(
@@ -103,6 +113,7 @@ def run_sandbox(
     port: int = DEFAULT_PORT,
     allow_public: bool = False,
     sandbox: Sandbox | None = None,
+    bot: Bot | None = None,
     bot_defaults: DefaultBotProperties | None = None,
 ) -> None:
     """Run a dispatcher on a sandbox of its own until Ctrl-C or SIGTERM, and print the page's address.
@@ -121,6 +132,7 @@ def run_sandbox(
             port=port,
             allow_public=allow_public,
             sandbox=sandbox,
+            bot=bot,
             bot_defaults=bot_defaults,
             handle_signals=True,
         ) as running:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -99,6 +100,17 @@ class LocalSession(AiohttpSession):
         """Close the connections."""
         if self._session is not None and not self._session.closed:
             await self._session.close()
+
+
+@contextlib.contextmanager
+def borrowing(bot: Bot, session: BaseSession) -> Iterator[None]:
+    """Let a bot of the author's own call a sandbox; afterwards it is as it was before."""
+    before = bot.session, bot._me
+    bot.session, bot._me = session, None
+    try:
+        yield
+    finally:
+        bot.session, bot._me = before
 
 
 async def _upload(file: InputFile, name: str, bot: Bot) -> Upload:

@@ -119,6 +119,7 @@ class Sharing(Presence):
         message: ChatMessage | Any | None = None,
         *,
         chat: SandboxGroup | int | None = None,
+        bot: str | int | None = None,
         timeout: float = PATIENCE,
     ) -> Receipt:
         """Buy the media of a message: by default the newest that the person has not bought, which is waited for.
@@ -132,7 +133,7 @@ class Sharing(Presence):
         """
         if message is not None:
             return unlocking.buy_media(self._world, self._person, self._given(message))
-        chats = self._chats(chat)
+        chats = self._chats(chat, bot)
         await self._wait(lambda: newest_media(chats, self.id) is not None, timeout)
         found = newest_media(chats, self.id)
         if found is None:

@@ -76,28 +76,39 @@ def current_keyboard(chat: Chat) -> Json | None:
 
 
 def find_button(chats: Iterable[Chat], text: str) -> tuple[Message, Json] | None:
-    """Find the newest message with an inline button whose text contains ``text``, in any case."""
+    """Find the newest message with an inline button whose text is ``text``, or contains it, in any case."""
+    messages = [message for chat in chats for message in chat.messages.values()]
+    for message in sorted(messages, key=lambda message: message.order, reverse=True):
+        button = meant_button(inline_rows(message), text)
+        if button is not None:
+            return message, button
+    return None
+
+
+def meant_button(rows: list[list[Json]], text: str) -> Json | None:
+    """Return the button whose text is ``text``, in any case; else the first that contains it."""
     wanted = text.casefold()
-    found: tuple[Message, Json] | None = None
+    buttons = [button for row in rows for button in row]
+    exact = (button for button in buttons if button["text"].casefold() == wanted)
+    return next(exact, next((button for button in buttons if wanted in button["text"].casefold()), None))
+
+
+def shown_buttons(chats: Iterable[Chat]) -> list[str]:
+    """Return the texts of the buttons that a person is looking at: the newest inline keyboard, and below the chat."""
+    inline = [message for chat in chats for message in chat.messages.values() if inline_rows(message)]
+    newest = max(inline, key=lambda message: message.order, default=None)
+    rows = [] if newest is None else list(inline_rows(newest))
     for chat in chats:
-        for message in chat.messages.values():
-            if found is not None and message.order < found[0].order:
-                continue
-            for row in inline_rows(message):
-                for button in row:
-                    if wanted in button["text"].casefold() and (found is None or found[0] is not message):
-                        found = (message, button)
-    return found
+        rows += (current_keyboard(chat) or {}).get("keyboard", [])
+    return [button["text"] for row in rows for button in row]
 
 
 def find_reply_button(chats: Iterable[Chat], text: str) -> tuple[Chat, Json] | None:
-    """Find a button of a shown reply keyboard whose text contains ``text``, in any case."""
-    wanted = text.casefold()
+    """Find a button of a shown reply keyboard whose text is ``text``, or contains it, in any case."""
     for chat in chats:
-        for row in (current_keyboard(chat) or {}).get("keyboard", []):
-            for button in row:
-                if wanted in button["text"].casefold():
-                    return chat, button
+        button = meant_button((current_keyboard(chat) or {}).get("keyboard", []), text)
+        if button is not None:
+            return chat, button
     return None
 
 

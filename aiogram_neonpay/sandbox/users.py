@@ -16,7 +16,9 @@ from aiogram_neonpay.sandbox.transcript import (
     find_button,
     find_reply_button,
     inline_rows,
+    meant_button,
     newest_invoice,
+    shown_buttons,
     shown_invoice,
 )
 from aiogram_neonpay.sandbox.world import World
@@ -75,10 +77,11 @@ class SandboxUser(Sharing):
         button: str,
         *,
         chat: SandboxGroup | int | None = None,
+        bot: str | int | None = None,
         message: ChatMessage | None = None,
         timeout: float = PATIENCE,
     ) -> str | None:
-        """Tap a button whose text contains ``button`` (in any case), waiting for it to appear.
+        """Tap a button whose text is ``button`` or contains it (in any case), waiting for it to appear.
 
         The newest message that has such an inline button is meant, or ``message``; failing that, the reply
         keyboard, whose buttons write their text, or share the person's contact or location. An inline button waits
@@ -88,7 +91,7 @@ class SandboxUser(Sharing):
         :return: the text of the callback answer; ``None`` if it has none, never came, or was not asked for.
         :raises SandboxError: when no such button appears, or it pays (then :meth:`pay` is meant).
         """
-        chats = self._chats(chat)
+        chats = self._chats(chat, bot)
 
         def inline() -> tuple[Message, Json] | None:
             return find_button(chats, button) if message is None else self._button_of(message, button)
@@ -104,7 +107,8 @@ class SandboxUser(Sharing):
         typed = reply()
         if typed is None:
             self._acted = acted
-            raise SandboxError(f"{self.name} sees no button with {button!r}{self._last_words(chats)}")
+            others = f", but {shown}" if (shown := ", ".join(map(repr, shown_buttons(chats)))) else ""
+            raise SandboxError(f"{self.name} sees no button with {button!r}{others}{self._last_words(chats)}")
         people.press_reply(self._world, self._person, *typed)
         return None
 
@@ -115,6 +119,7 @@ class SandboxUser(Sharing):
         link: str | None = None,
         payload: str | None = None,
         chat: SandboxGroup | int | None = None,
+        bot: str | int | None = None,
         timeout: float = PATIENCE,
     ) -> Receipt:
         """Open an invoice, confirm, and wait for the outcome.
@@ -134,9 +139,10 @@ class SandboxUser(Sharing):
         if link is not None:
             content = people.linked_invoice(self._world, link)
         elif payload is not None:
-            content, message = await self._about(payload, chat, timeout)
+            content, message = await self._about(payload, self._chats(chat, bot), timeout)
         else:
-            message = self._given(invoice) if invoice is not None else await self._offered(chat, timeout)
+            given = self._given(invoice) if invoice is not None else None
+            message = given or await self._offered(self._chats(chat, bot), timeout)
             content = self._invoice_of(message)
         # A message that only links to its invoice does not become a receipt.
         paid = message if message is not None and message.invoice is not None else None
@@ -229,8 +235,7 @@ class SandboxUser(Sharing):
             raise SandboxError(f"the message {message.id} is no invoice, and no button of it links to one")
         return invoice
 
-    async def _offered(self, chat: SandboxGroup | int | None, timeout: float) -> Message:
-        chats = self._chats(chat)
+    async def _offered(self, chats: list[Chat], timeout: float) -> Message:
         links = self._world.links
         older = newest_invoice(chats, links)
         patience = timeout if older is None else min(SECOND_LOOK, timeout)
@@ -240,11 +245,7 @@ class SandboxUser(Sharing):
             raise SandboxError(f"{self.name} sees no invoice{self._last_words(chats)}")
         return found
 
-    async def _about(
-        self, payload: str, chat: SandboxGroup | int | None, timeout: float
-    ) -> tuple[Invoice, Message | None]:
-        chats = self._chats(chat)
-
+    async def _about(self, payload: str, chats: list[Chat], timeout: float) -> tuple[Invoice, Message | None]:
         def find() -> tuple[Invoice, Message | None] | None:
             message = newest_invoice(chats, self._world.links, payload=payload)
             if message is not None:
@@ -260,8 +261,8 @@ class SandboxUser(Sharing):
 
     def _button_of(self, message: ChatMessage, text: str) -> tuple[Message, Json] | None:
         target = self._given(message)
-        buttons = (button for row in inline_rows(target) for button in row)
-        return next(((target, button) for button in buttons if text.casefold() in button["text"].casefold()), None)
+        button = meant_button(inline_rows(target), text)
+        return None if button is None else (target, button)
 
     async def _press(self, message: Message, button: Json, timeout: float) -> str | None:
         if button.get("pay"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ from aiogram_neonpay.sandbox.rules import MESSAGE_RETENTION, MESSAGES_KEPT, OTHE
 from aiogram_neonpay.sandbox.signals import Feed, Signal
 from aiogram_neonpay.sandbox.transit import Arrival, Parcel, Transit
 from aiogram_neonpay.sandbox.updates import QueuedUpdate, UpdateQueue
+
+_TOKEN = re.compile(r"[1-9][0-9]{0,18}:[A-Za-z0-9_-]+")
 
 #: How many updates the inspector can look back on.
 UPDATES_SHOWN = 300
@@ -106,25 +109,38 @@ class World:
 
     # --- accounts and chats ---
 
-    def add_bot(self, username: str, name: str) -> BotAccount:
+    def add_bot(self, username: str, name: str, token: str | None = None) -> BotAccount:
         """Register a bot; it joins every group there is."""
         username = username.lstrip("@")
         if any(bot.username.lower() == username.lower() for bot in self.bots.values()):
             raise SandboxError(f"there is a bot @{username} already")
-        bot_id = 7_000_000_001 + len(self.bots)
+        bot_id = self._own_id(token)
         queue = UpdateQueue(self.clock, self.ids.first_update_id(), self.arrivals)
         poll = LongPoll(queue, brake=self.rules.polling_brake)
-        bot = BotAccount(bot_id, bot_token(bot_id, username), name, username, queue, poll)
+        bot = BotAccount(bot_id, token or bot_token(bot_id, username), name, username, queue, poll)
         self.bots[bot_id] = bot
         self.transit.watch(bot_id, queue)
         for group in self.groups.values():
             group.bot_ids.append(bot_id)
         return bot
 
+    def _own_id(self, token: str | None) -> int:
+        """Return the id that a bot's token begins with; the next free one for a bot that brings none."""
+        if token is None:
+            return next(number for number in itertools.count(7_000_000_001 + len(self.bots)) if not self._has(number))
+        if not _TOKEN.fullmatch(token):
+            raise SandboxError("a bot's token is a number, a colon and letters, digits, _ and -, as BotFather gives it")
+        bot_id = int(token.partition(":")[0])
+        if self._has(bot_id):
+            raise SandboxError(f"the id {bot_id} of the token is somebody else's in this sandbox")
+        return bot_id
+
     def add_person(
         self, name: str, username: str | None, language_code: str | None, stars: int, user_id: int | None = None
     ) -> Person:
         """Register a person with a number of Stars."""
+        if isinstance(stars, bool) or not isinstance(stars, int):
+            raise SandboxError(f"{name} cannot own {stars!r} Stars: they are a whole number")
         if stars < 0:
             raise SandboxError(f"{name} cannot own {stars} Stars: a balance is not negative")
         person_id = user_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, ExitStack
 from types import TracebackType
@@ -15,7 +16,7 @@ from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.ledger import MemoryEngine
 from aiogram_neonpay.sandbox import Clock, Faults, Receipt, Rules, Sandbox, SandboxError, SandboxServer
 from aiogram_neonpay.sandbox.rules import PRE_CHECKOUT_DEADLINE
-from aiogram_neonpay.sandbox.session import LocalSession, SandboxSession
+from aiogram_neonpay.sandbox.session import LocalSession, SandboxSession, borrowing
 from aiogram_neonpay.testing.calls import RecordedCalls
 from aiogram_neonpay.testing.options import SandboxOptions
 from aiogram_neonpay.testing.people import BotUser
@@ -54,9 +55,11 @@ class BotSandbox:
         self.dispatcher = dispatcher
         rules = self.options.rules or Rules(polling_brake=False)
         self.sandbox = Sandbox(self.options.seed, clock=self.options.clock or Clock(running=False), rules=rules)
-        self._token = self.sandbox.create_bot(self.options.username)
+        own = self.options.bot
+        self._token = self.sandbox.create_bot(self.options.username, token=own.token if own else None)
         session = LocalSession() if self.options.http else SandboxSession(self.sandbox)
-        self.bot = Bot(self._token, session=session, default=self.options.bot_defaults)
+        self.bot = own or Bot(self._token, session=session, default=self.options.bot_defaults)
+        self._session = session
         self.calls = RecordedCalls(self.sandbox)
         self._server: SandboxServer | None = None
         self._pump: Pump | None = None
@@ -188,7 +191,7 @@ class BotSandbox:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            raise SandboxError("aiogram runs on asyncio only: run this test on the asyncio backend") from None
+            raise SandboxError("aiogram runs on asyncio only: let a fixture anyio_backend return 'asyncio'") from None
         if self._closed:
             raise SandboxError("this sandbox has ended with its test")
         if self._loop is not None and self._loop is not loop:
@@ -207,11 +210,12 @@ class BotSandbox:
         dispatcher, storage = self.dispatcher, self.options.storage or MemoryStorage()
         async with AsyncExitStack() as stack:
             self._loan.enter_context(rehearsing(dispatcher, self.clock, storage))
+            self._loan.enter_context(borrowing(self.bot, self._session))
             stack.callback(self.release)
             if self.options.http:
                 self._server = await stack.enter_async_context(SandboxServer(self.sandbox))
-                self.bot.session.api = self._server.api
-            stack.push_async_callback(self.bot.session.close)
+                self._session.api = self._server.api
+            stack.push_async_callback(self._session.close)
             data = {**dispatcher.workflow_data, "dispatcher": dispatcher, "bots": (self.bot,)}
             data.pop("bot", None)
             await dispatcher.emit_startup(bot=self.bot, **data)
@@ -225,11 +229,17 @@ class BotSandbox:
             self._stack = stack.pop_all()
 
     async def aclose(self) -> None:
-        """Stop the bot and give the dispatcher back. Closing twice does nothing."""
+        """Stop the bot and give the dispatcher back. Closing twice does nothing.
+
+        Time that was to pass and did not is warned of.
+        """
         self._closed = True
         if self._stack is not None:
             stack, self._stack = self._stack, None
             await stack.aclose()
+        if self._moves:
+            self._moves.clear()
+            warnings.warn("advance() was called and not awaited: no time has passed", RuntimeWarning, stacklevel=2)
 
     def release(self) -> None:
         """Give the dispatcher back, also where the event loop has gone and nothing can be closed any more."""

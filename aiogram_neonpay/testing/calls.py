@@ -141,7 +141,7 @@ class RecordedCalls(CallList):
             raise AttributeError(name)
         method = _ATTRIBUTES.get(name)
         if method is None:
-            raise AttributeError(f"the Bot API has no method {name!r}{_meant(name, _ATTRIBUTES)}")
+            raise AttributeError(f"there are no calls named {name!r}{_meant(name, _ATTRIBUTES)}")
         return CallList([call for call in self._calls if call.method == method], method)
 
 

@@ -95,6 +95,8 @@ def make_event(event_class: type[E], *, stage_id: str | None = None, **fields: A
             raise ValidationError(name, f"is no field of {event_class.__name__} ({hint})", fields[name])
     user = fields.get("user") or _user(fields.get("user_id", USER_ID))
     stage: PaymentStage | None = fields.get("stage")
+    if stage is not None and not isinstance(stage, PaymentStage):
+        raise ValidationError("stage", "must be a PaymentStage; what it is sold as is stage_id", stage)
     price = stage.price if stage is not None else None
     amount: int = fields.setdefault("amount", 5 if price is None else price)
     if isinstance(amount, bool) or not isinstance(amount, int) or amount < 1:

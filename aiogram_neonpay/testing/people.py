@@ -74,6 +74,7 @@ class BotUser(SandboxUser):
         link: str | None = None,
         payload: str | None = None,
         chat: SandboxGroup | int | None = None,
+        bot: str | int | None = None,
         timeout: float = PATIENCE,
     ) -> Receipt:
         """Pay the newest invoice message, or the one that is named, and wait until the bot has delivered.
@@ -82,7 +83,8 @@ class BotUser(SandboxUser):
         Parameters, result and errors are those of :meth:`SandboxUser.pay`.
         """
         await self._stage.settle()
-        paying = asyncio.ensure_future(super().pay(invoice, link=link, payload=payload, chat=chat, timeout=timeout))
+        deed = super().pay(invoice, link=link, payload=payload, chat=chat, bot=bot, timeout=timeout)
+        paying = asyncio.ensure_future(deed)
         try:
             await self._stage.see_through(paying, lambda: self._looking > 0)
         except BaseException:

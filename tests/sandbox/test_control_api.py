@@ -253,3 +253,22 @@ async def test_a_person_replies_only_to_what_is_in_the_chat(control: Control) ->
     assert "reply_to_message" not in again.raw["reply_to_message"]
     with pytest.raises(SandboxError, match="there is no message"):
         await bob.send("Not mine", reply_to=again)
+
+
+@pytest.mark.asyncio
+async def test_with_several_bots_one_is_meant(control: Control) -> None:
+    stand, alice = control.stand, control.stand.alice
+    other = await control.post("bots", username="other_bot", token="42:of_another_program")
+    assert (other["id"], other["token"]) == (42, "42:of_another_program")
+    await control.post(f"users/{alice.id}/send", text="/start", bot_id=42)
+    url, mine = stand.server.url, {"chat_id": alice.id, **INVOICE}
+    keyboard = {"inline_keyboard": [[{"text": "Go", "url": "https://t.me/other_bot?start=go"}]]}
+    for token, payload in ((stand.token, "mine"), ("42:of_another_program", "others")):
+        assert (await call(url, token, "sendInvoice", **{**mine, "payload": payload}))[0] == 200
+        assert (await call(url, token, "sendMessage", chat_id=alice.id, text="x", reply_markup=keyboard))[0] == 200
+    receipt = await control.paid(bot_id=stand.bot.id)  # the other bot's invoice is newer
+    assert stand.sandbox.transactions(stand.token)[-1].id == receipt["transaction_id"]
+    await control.post(f"users/{alice.id}/tap", button="Go", bot_id=stand.bot.id)
+    assert alice.messages(bot=42)[-1].text == "/start go"
+    refused = await control.post(f"users/{alice.id}/tap", 400, button="Go", bot_id=9)
+    assert refused == {"error": "no such bot in the sandbox"}

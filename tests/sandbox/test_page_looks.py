@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from aiogram import Router
+from aiogram.filters import Command
+from aiogram.types import Message
 from playwright.async_api import Browser, Locator, expect
 
 from tests.sandbox.browsing import WIDTHS, visiting
@@ -109,3 +112,20 @@ async def test_a_message_that_was_not_sent_stays_in_the_field(browser: Browser) 
         await expect(field).to_have_value("kept")
         assert all("net::ERR" in trouble for trouble in visit.troubles)
         visit.troubles.clear()
+
+
+async def test_a_quotation_with_marked_words_is_one_quotation(browser: Browser) -> None:
+    router = Router()
+
+    @router.message(Command("quote"))
+    async def quote(message: Message) -> None:
+        await message.answer("<blockquote>one <b>two <i>three</i></b> four\n/five</blockquote>\nsix", parse_mode="HTML")
+
+    async with visiting(browser, "desktop", router=router) as visit:
+        await visit.running.users["Alice"].send("/quote")
+        quoted = visit.page.locator(".text blockquote")
+        await expect(quoted).to_have_text("one two three four\n/five")
+        assert await quoted.count() == 1
+        await expect(quoted.locator("strong em")).to_have_text("three")
+        await expect(quoted.get_by_role("button", name="/five")).to_be_visible()
+        assert await visit.page.locator(".text:has(blockquote)").inner_text() == "one two three four\n/five\nsix"

@@ -7,8 +7,10 @@ import sys
 
 import aiohttp
 import pytest
+from aiogram import Bot
+from aiogram.client.default import DefaultBotProperties
 
-from aiogram_neonpay.sandbox import DemoUser, Sandbox, SandboxServer, serve_dispatcher
+from aiogram_neonpay.sandbox import DemoUser, Sandbox, SandboxError, SandboxServer, serve_dispatcher
 from tests.sandbox.shop import make_shop
 
 PROGRAM = """
@@ -48,6 +50,34 @@ async def test_a_dispatcher_is_served_from_the_first_line_of_the_block() -> None
         assert (receipt.ok, zoe.balance, running.sandbox.bot_balance()) == (True, 10, 50)
         assert running.group is not None and running.group.title == "Club"
     assert running.polling.done()
+
+
+@pytest.mark.asyncio
+async def test_a_programs_own_bot_is_served_under_its_token() -> None:
+    own = Bot("123456:of_the_program")
+    session = own.session
+    async with serve_dispatcher(make_shop(), bot=own) as running:
+        assert (running.bot, running.token) == (own, own.token)
+        alice = running.users["Alice"]
+        await alice.send("/donate")
+        assert await alice.tap("50") == "Here is your donation"
+        await own.send_message(alice.id, "By name")
+        assert alice.messages()[-1].text == "By name"
+    assert own.session is session
+    with pytest.raises(SandboxError, match="bot_defaults must be left out beside bot"):
+        async with serve_dispatcher(make_shop(), bot=own, bot_defaults=DefaultBotProperties()):
+            pass
+
+
+def test_a_token_has_the_form_and_the_id_of_a_bot() -> None:
+    sandbox = Sandbox()
+    assert sandbox.create_bot("first_bot", token="42:own") == "42:own"
+    for token, words in (
+        ("42:other", "the id 42 of the token is somebody else's"),
+        ("me", "a bot's token is a number"),
+    ):
+        with pytest.raises(SandboxError, match=words):
+            sandbox.create_bot("second_bot", token=token)
 
 
 @pytest.mark.asyncio

@@ -11,10 +11,19 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from aiogram import Bot, Dispatcher, F
+from aiogram.client.default import DefaultBotProperties
 from aiogram.exceptions import TelegramNetworkError, TelegramRetryAfter
 from aiogram.filters import Command
 from aiogram.fsm.storage.memory import SimpleEventIsolation
-from aiogram.types import BufferedInputFile, LabeledPrice, Message, PreCheckoutQuery
+from aiogram.types import (
+    BufferedInputFile,
+    CallbackQuery,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    LabeledPrice,
+    Message,
+    PreCheckoutQuery,
+)
 from aiohttp import ClientResponseError
 
 from aiogram_neonpay import Checkout, ConfigurationError, PaymentCompleted, RejectPayment, ValidationError
@@ -84,7 +93,10 @@ async def test_a_payer_short_of_stars_does_not_reach_the_bot(sandbox: BotSandbox
 async def test_what_is_not_there_is_refused_at_once(sandbox: BotSandbox) -> None:
     alice = sandbox.user("Alice")
     await alice.send("/menu")
-    with pytest.raises(SandboxError, match=r"Alice sees no button with 'Premium'; the last message is 'Choose'"):
+    with pytest.raises(
+        SandboxError,
+        match=r"Alice sees no button with 'Premium', but 'Sticker', 'Silent'; the last message is 'Choose'",
+    ):
         await alice.tap("Premium")
     with pytest.raises(SandboxError, match="Alice sees no invoice"):
         await alice.pay()
@@ -317,6 +329,71 @@ async def test_a_month_later_a_subscription_is_renewed(sandbox: BotSandbox, shop
 
 
 # Bots of all kinds
+
+
+@pytest.mark.parametrize("http", [False, True])
+async def test_a_bot_of_the_programs_own_is_borrowed_and_given_back(http: bool) -> None:
+    dp, own = Dispatcher(), Bot("123456:of_the_program", default=DefaultBotProperties(parse_mode="HTML"))
+    session = own.session
+
+    @dp.message()
+    async def by_name(message: Message) -> None:
+        await own.send_message(message.chat.id, f"<b>{(await own.me()).username}</b>")
+
+    async with BotSandbox(dp, SandboxOptions(bot=own, http=http)) as sandbox:
+        assert sandbox.bot is own and own.token == "123456:of_the_program"
+        alice = sandbox.user("Alice")
+        await alice.send("Who is it?")
+        assert alice.messages()[-1].text == "test_bot"
+        assert sandbox.calls.send_message.last.text == "<b>test_bot</b>"
+    assert own.session is session and own._me is None
+
+
+async def test_a_bot_of_ones_own_has_its_own_defaults() -> None:
+    own, defaults = Bot("123456:of_the_program"), DefaultBotProperties()
+    with pytest.raises(ValidationError, match="bot_defaults: must be left out beside bot"):
+        SandboxOptions(bot=own, bot_defaults=defaults)
+    with pytest.raises(ValidationError, match="bot: must be an aiogram Bot; got 'str'"):
+        SandboxOptions(bot="123456:of_the_program")  # type: ignore[arg-type]
+
+
+async def test_time_that_nobody_waits_for_is_warned_of(shop: Shop) -> None:
+    with pytest.warns(RuntimeWarning, match=r"advance\(\) was called and not awaited"):
+        async with BotSandbox(shop.dp) as sandbox:
+            sandbox.advance(days=1)
+
+
+async def test_of_several_buttons_the_one_with_just_this_text_is_tapped() -> None:
+    dp, tapped = Dispatcher(), []
+
+    @dp.message()
+    async def offer(message: Message) -> None:
+        rows = [[InlineKeyboardButton(text=text, callback_data=text)] for text in ("Premium for a year", "Premium")]
+        await message.answer("Which?", reply_markup=InlineKeyboardMarkup(inline_keyboard=rows))
+
+    @dp.callback_query()
+    async def hear(query: CallbackQuery) -> None:
+        tapped.append(query.data)
+        await query.answer()
+
+    async with BotSandbox(dp) as sandbox:
+        alice = sandbox.user("Alice")
+        await alice.send("/buy")
+        await alice.tap("premium")
+        await alice.tap("year")
+    assert tapped == ["Premium", "Premium for a year"]
+
+
+async def test_a_refund_of_what_was_not_paid_says_why(sandbox: BotSandbox) -> None:
+    dana = sandbox.user("Dana", stars=1)
+    await dana.send("/premium")
+    receipt = await dana.pay()
+    with pytest.raises(SandboxError, match=r"no such charge: the payment failed \(BALANCE_TOO_LOW\)"):
+        await sandbox.refund(receipt)
+    with pytest.raises(SandboxError, match="no such charge: nobody has paid with this id"):
+        await sandbox.refund("stx")
+    with pytest.raises(SandboxError, match="Bob cannot own '5' Stars: they are a whole number"):
+        sandbox.user("Bob", stars="5")  # type: ignore[arg-type]
 
 
 async def test_a_bot_without_the_plugin_is_tested_as_well() -> None:

@@ -77,7 +77,7 @@ async def test_a_refused_call_says_why(stand: Stand) -> None:
 
 
 async def test_misspelt_names_are_refused_with_a_hint(stand: Stand) -> None:
-    with pytest.raises(AttributeError, match=r"no method 'send_invoce'; did you mean 'send_invoice'\?"):
+    with pytest.raises(AttributeError, match=r"no calls named 'send_invoce'; did you mean 'send_invoice'\?"):
         _ = stand.calls.send_invoce
     with pytest.raises(AssertionError, match="the bot has not called sendInvoice"):
         _ = stand.calls.send_invoice.last

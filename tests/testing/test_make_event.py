@@ -88,6 +88,10 @@ def test_wrong_words_are_refused_by_name() -> None:
         make_event(PaymentCompleted, amuont=5)
     with pytest.raises(ValidationError, match="event_class: must be a payment event"):
         make_event(dict)  # type: ignore[type-var]
+    with pytest.raises(
+        ValidationError, match="stage: must be a PaymentStage; what it is sold as is stage_id; got 'gold'"
+    ):
+        make_event(PaymentCompleted, stage="gold")
     with pytest.raises(ValidationError, match="user_id"):
         make_event(PaymentCompleted, user_id=-1)
     with pytest.raises(ValidationError, match="amount"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
@@ -182,6 +183,18 @@ async def test_a_setup_that_fails(neonpay_sandbox, broken): ...
 async def test_a_failing_test(neonpay_sandbox):
     assert False, "as it should"
 
+@pytest.mark.asyncio
+async def test_a_handler_that_raises(neonpay_sandbox):
+    alice = neonpay_sandbox.user("Alice")
+    await alice.send("/break")
+    assert alice.messages()[-1].from_bot
+
+@pytest.mark.asyncio
+async def test_a_bot_that_is_elsewhere(neonpay_sandbox):
+    from aiogram import Bot
+
+    await Bot("123456:real").send_message(1, "Hello")
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def elsewhere(neonpay_sandbox):
     await neonpay_sandbox.user("Alice").send("/menu")
@@ -194,12 +207,14 @@ async def broken(neonpay_sandbox):
 
 
 def test_misuse_is_told_in_words_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    outcomes, output = run(tmp_path, "import pytest_asyncio\n" + BEGIN + MISUSED)
+    outcomes, output = run(tmp_path, "import pytest_asyncio\n" + BEGIN + MISUSED, "-p", "no:logging")
     assert "neonpay_sandbox needs an asynchronous test, and test_a_synchronous_test is not" in output
     assert "@pytest.mark.neonpay has no 'htpp': there are http, username," in output
     assert "@pytest.mark.neonpay takes names only" in output
     assert "this sandbox was started in another event loop" in output
-    assert outcomes == {"ERROR": 4, "FAILED": 2, "SKIPPED": 1}, output
+    assert re.search(r"errors of the bot's handlers, call -+\nKeyError: 'broken on purpose'\n", output)
+    assert "a Bot that is not in the sandbox (id 123456) was to call sendMessage at Telegram" in output
+    assert outcomes == {"ERROR": 4, "FAILED": 4, "SKIPPED": 1}, output
 
 
 WITHOUT = """

@@ -15,7 +15,8 @@ its username.
 ``POST /users/{id}/send``                ``{text, chat_id?, bot_id?, reply_to?}``: write a message, in reply to another
 ``POST /users/{id}/tap``                 ``{message_id, row, column, chat_id?, bot_id?}``: tap an inline
                                          button; answers ``{text, alert, url, answered}``
-                                         or ``{button}``: tap an inline or reply button by its text
+                                         or ``{button, chat_id?, bot_id?}``: tap an inline or reply button by its
+                                         text
 ``POST /users/{id}/file``                ``{kind?, content?, name?, caption?, chat_id?, bot_id?}``: send a photo
                                          or another file, ``content`` in base64
 ``POST /users/{id}/contact``             ``{phone_number?, first_name?, chat_id?, bot_id?}``: share a contact
@@ -27,8 +28,8 @@ its username.
 ``GET /files/{id}``                      a file by its `file_unique_id`: pictures to show, others to save
 ``POST /users/{id}/form``                ``{message_id, chat_id?, bot_id?}`` or ``{link}``: open an invoice
 ``POST /users/{id}/pay``                 ``{form_id}``: confirm; or open and confirm at once: ``{message_id}``,
-                                         ``{link}``, ``{payload}``, ``{}`` (the newest invoice); answers the
-                                         receipt once the bot decided
+                                         ``{link}``, ``{payload}``, ``{}`` (the newest invoice, with ``chat_id``
+                                         or ``bot_id`` there); answers the receipt once the bot decided
 ``POST /users/{id}/stars``               ``{amount}``: buy Stars
 ``POST /users/{id}/block``               ``{blocked, bot_id?}``: block or unblock the bot
 ``POST /users/{id}/inline``              ``{query, bot_id?}``: inline query; answers ``{results}``
@@ -41,7 +42,7 @@ its username.
 ``POST .../subscriptions/cancel``        ``{charge_id}``, ``{payload}`` or ``{}`` (the only one): cancel it
 ``POST .../subscriptions/restore``       the same: re-enable it before its period ends
 ``GET /bots/{id}/subscriptions``         everybody's subscriptions to a bot, newest first
-``POST /bots``                           ``{username, name?}``: a new bot; answers its ``token`` too
+``POST /bots``                           ``{username, name?, token?}``: a new bot; answers its ``token`` too
 ``GET /bots/{id}``                       balance, pending updates, whether it polls, its webhook
 ``GET /bots/{id}/transactions``          balance and transactions for reading, newest first
                                          (``?offset=&limit=``, 200 of them)
@@ -207,9 +208,9 @@ class _Control:
     async def tap(self, request: web.Request) -> web.Response:
         user, body = self._user(request), await body_of(request)
         if "button" in body:
-            only(body, frozenset({"button", "chat_id"}))
-            chat_id = optional_id(body, "chat_id")
-            return web.json_response({"text": await user.tap(text(body, "button"), chat=chat_id)})
+            only(body, frozenset({"button", "chat_id", "bot_id"}))
+            chat_id, bot_id = optional_id(body, "chat_id"), optional_id(body, "bot_id")
+            return web.json_response({"text": await user.tap(text(body, "button"), chat=chat_id, bot=bot_id)})
         message = self._message(user, body)
         rows = inline_rows(message)
         try:
@@ -246,9 +247,10 @@ class _Control:
             form = self._sandbox.payments.open_form(self._world.people[user.id], *self._invoice(user, body))
             paying = self._sandbox.payments.submit(user.id, form.id)
         else:
-            only(body, frozenset({"link", "payload"}))
-            given = {name: text(body, name) for name in body}
-            paying = user.pay(link=given.get("link"), payload=given.get("payload"))
+            only(body, frozenset({"link", "payload", "chat_id", "bot_id"}))
+            link, payload = (text(body, name) if name in body else None for name in ("link", "payload"))
+            chat_id, bot_id = optional_id(body, "chat_id"), optional_id(body, "bot_id")
+            paying = user.pay(link=link, payload=payload, chat=chat_id, bot=bot_id)
         # A payment that has been confirmed goes on, whether or not anybody waits for its receipt.
         task = asyncio.ensure_future(paying)
         self._paying.add(task)

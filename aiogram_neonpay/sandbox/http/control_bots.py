@@ -54,11 +54,12 @@ class _Bots:
         self._world = sandbox.world
 
     async def add(self, request: web.Request) -> web.Response:
-        body = only(await body_of(request), frozenset({"username", "name"}))
+        body = only(await body_of(request), frozenset({"username", "name", "token"}))
         username = text(body, "username").lstrip("@")
         if not username:
             raise SandboxError("a bot needs a username")
-        token = self._sandbox.create_bot(username, name=text(body, "name") if "name" in body else None)
+        given = {name: text(body, name) for name in ("name", "token") if name in body}
+        token = self._sandbox.create_bot(username, **given)
         return web.json_response({**views.bot_view(find_bot(self._world, token)), "token": token})
 
     async def show(self, request: web.Request) -> web.Response:

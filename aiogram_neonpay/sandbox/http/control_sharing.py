@@ -78,7 +78,10 @@ class _Sharing:
     async def unlock(self, request: web.Request) -> web.Response:
         user, body = self._user(request), await body_of(request)
         only(body, _PLACE | {"message_id"})
-        receipt = await user.unlock(_message(user, body) if "message_id" in body else None)
+        if "message_id" in body:
+            receipt = await user.unlock(_message(user, body))
+        else:
+            receipt = await user.unlock(chat=optional_id(body, "chat_id"), bot=optional_id(body, "bot_id"))
         return web.json_response(asdict(receipt))
 
     async def content(self, request: web.Request) -> web.Response:

@@ -48,6 +48,7 @@ class Reconciler:
         self._worker = worker
         self._every = every
         self._timer: asyncio.Task[None] | None = None
+        self._asked: dict[int, asyncio.Task[bool]] = {}
 
     async def open(self) -> None:
         """Set the baseline of every bot that has none: what was paid before the first start is none of ours."""
@@ -112,21 +113,29 @@ class Reconciler:
         """
         if self._every is None:
             return True
-        state = await self._shop.readings.open(bot.id, self._shop.clock())
-        if state.get("judged", 0.0) >= moment:
+        if await self._knows(bot, moment):
             return True
+        reading = self._asked.get(bot.id)
+        if reading is None or reading.done() or reading.get_loop() is not asyncio.get_running_loop():
+            # Those who ask meanwhile wait for the same reading.
+            reading = self._asked[bot.id] = asyncio.ensure_future(self._read_for(bot))
+        return await asyncio.shield(reading) or await self._knows(bot, moment)
+
+    async def _knows(self, bot: Bot, moment: float) -> bool:
+        state = await self._shop.readings.open(bot.id, self._shop.clock())
+        return bool(state.get("judged", 0.0) >= moment)
+
+    async def _read_for(self, bot: Bot) -> bool:
+        """Read the ledger for who asks; tell whether it is none that can be read."""
         try:
-            if not await self._is_first(bot, 0.0):
-                return False
-            await self.run(bot, None, dry_run=False)
+            if await self._is_first(bot, 0.0):
+                await self.run(bot, None, dry_run=False)
         except (TelegramNetworkError, TelegramServerError, TelegramRetryAfter) as error:
             logger.warning("bot %s: Telegram's ledger cannot be read now (%s)", bot.id, error)
-            return False
         except Exception:
             logger.exception("bot %s: Telegram's ledger cannot be read", bot.id)
             return True
-        state = await self._shop.readings.open(bot.id, self._shop.clock())
-        return bool(state.get("judged", 0.0) >= moment)
+        return False
 
     async def _is_first(self, bot: Bot, every: float) -> bool:
         """Whether no other worker reads this bot's ledger now, or has just read it."""

@@ -23,8 +23,8 @@ DEEDS = 30
 OUTAGE = 0.03
 """Share of the days on which the bot goes down."""
 OUTAGES = (2 * HOUR, 5 * HOUR, 20 * HOUR, 30 * HOUR, 60 * HOUR, 100 * HOUR, 40 * 24 * HOUR)
-SETTLING = (*[1] * 8, *[7] * 6)
-"""Hours after which all that failed has been tried again, again and again."""
+SETTLING = (*[1] * 8, *[7] * 6, 0.02)
+"""Hours after which all that failed has been tried again, again and again, and what waited for a reading is done."""
 ROUNDS = 60
 
 

@@ -99,6 +99,7 @@ class _PointDatabase:
     def __init__(self, database: Database, points: Points) -> None:
         self._database = database
         self._points = points
+        self.timeout = database.timeout
 
     async def read(self, work: Any) -> Any:
         return await self._points.reach("a read", lambda: self._database.read(work), lambda: OSError("no disk"))

@@ -60,35 +60,29 @@ class Entitlements:
         body.update(notes)
 
     async def waits(self, bot: Bot, claim: Claim) -> float | None:
-        """Return after how many seconds to try again to deliver a charge, when an earlier one is to come first.
+        """Return after how many seconds to try again to deliver a renewal, when something else is to be told first.
 
-        Renewals that were missed in a long absence are found in Telegram's ledger, and told in their order. What a
-        charge gives is given at once.
+        That is news of its subscription from before it, and renewals that were missed in a long absence and are found
+        in Telegram's ledger. What a charge gives is given at once.
         """
         body = claim.body
         recovered = bool(body.get("recovered"))
-        if body.get("recurring") is None or not (recovered or await self._follows_a_gap(bot, claim)):
+        if body.get("recurring") is None or (body["recurring"] == FIRST and not recovered):
             return None
-        is_read = recovered or await self._shop.is_read(bot, body["at"] - EARLY)
-        payload = _charge_of(body)["payload"]
-        waiting = [known for known in await _waiting(self._shop, bot, body["user"]) if known["at"] < body["at"]]
-        earlier = [known for known in waiting if _charge_of(known)["payload"] == payload]
-        if is_read and not earlier:
+        buyer = await self._shop.buyers.read(bot.id, body["user"])
+        news = _news_before(buyer, claim)
+        late = recovered or _follows_a_gap(buyer, claim)
+        if not news and not late:
+            return None
+        is_read = recovered or not late or await self._shop.is_read(bot, body["at"] - EARLY)
+        earlier = [known for known in await _waiting(self._shop, bot, body["user"]) if _precedes(known, body)]
+        if is_read and not earlier and not news:
             return None
         if not recovered or all("sub" in known for known in earlier):
             await self.recognise(bot, claim)
             if body.get("doubt") is None:
                 await self.give(bot, claim, await self._shop.stage_of(body))
         return PATIENCE * float(max([1, *(known["attempts"] for known in earlier)]))
-
-    async def _follows_a_gap(self, bot: Bot, claim: Claim) -> bool:
-        """Whether renewals must have been missed before this one; that is noted, for it fills the gap itself."""
-        body = claim.body
-        if body["recurring"] == AGAIN and "sub" not in body:
-            buyer = await self._shop.buyers.read(bot.id, body["user"])
-            if gap_before(buyer.get("subs", {}), _charge_of(body)):
-                claim.notes["late"] = body["late"] = True
-        return bool(body.get("late"))
 
     def _read_again(self, bot: Bot, claim: Claim) -> None:
         """Read the payload of a payment once more: its key may be among ``previous_secrets`` by now."""
@@ -199,6 +193,24 @@ def _with_early_news(known: Body, joined: Joined, payload: str, now: float) -> B
         if found is not None:
             fields.update(turn({**known, **fields}, *found, by="user", now=now))
     return fields
+
+
+def _news_before(buyer: Body, claim: Claim) -> bool:
+    """Whether something of before a renewal is yet to be told of its subscription."""
+    subs, ref = buyer.get("subs", {}), claim.key.name
+    sub_id = applied(subs, ref, _charge_of(claim.body)).id
+    return any(item["sub"] == sub_id and item.get("after") != ref for item in buyer.get("news", ()))
+
+
+def _follows_a_gap(buyer: Body, claim: Claim) -> bool:
+    """Whether renewals must have been missed before this one; that is noted, for it fills the gap itself."""
+    if "sub" not in claim.body and gap_before(buyer.get("subs", {}), _charge_of(claim.body)):
+        claim.notes["late"] = claim.body["late"] = True
+    return bool(claim.body.get("late"))
+
+
+def _precedes(known: Body, body: Body) -> bool:
+    return bool(known["at"] < body["at"]) and _charge_of(known)["payload"] == _charge_of(body)["payload"]
 
 
 async def charges_to_give(shop: Shop, bot: Bot, user_id: int) -> bool:

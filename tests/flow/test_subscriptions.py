@@ -546,3 +546,30 @@ async def test_news_waits_for_the_handlers_of_the_charge_before_it(club: Club) -
     await club.later(6)
 
     assert club.kinds == ["SubscriptionStarted", "SubscriptionCanceled"]
+
+
+async def test_a_renewal_is_told_after_the_news_before_it_and_gives_its_access_at_once(club: Club) -> None:
+    fails = 1
+
+    @club.pay.subscription_restored.outer_middleware
+    async def unlucky(handler: Any, event: Any, data: dict[str, Any]) -> Any:
+        nonlocal fails
+        if fails:
+            fails -= 1
+            raise RuntimeError("no luck")
+        return await handler(event, data)
+
+    await club.subscribe()
+    await club.turn("canceled")
+    await club.turn("active")
+    await club.pay.run_due()
+    club.clock.now += MONTH
+    await club.feed(club.charge())
+    access = await club.pay.access(ALICE, "club")
+    assert access is not None and access.expires_at is not None
+    assert access.expires_at.timestamp() == club.clock.now + MONTH
+    assert club.kinds == ["SubscriptionStarted", "SubscriptionCanceled"]
+    await club.later(3)
+    await club.later(6)
+
+    assert club.kinds[2:] == ["SubscriptionRestored", "SubscriptionRenewed"]

@@ -289,3 +289,4 @@ class Town:
         await self.settle()
         await self.worker.pay.revoke_access(person.id, "club", reason="rude")
         self.revoked.append((person.id, self.now))
+        self.sandbox.clock.advance(seconds=1)  # charges are dated in whole seconds

@@ -110,16 +110,20 @@ class Worker:
         """
         done: set[tuple[int, str]] = set()
         running: set[asyncio.Task[None]] = set()
+        fresh = False
         while True:
             started = await self._round(done)
             others = self._busy.values() if to_the_end else ()
             mine = asyncio.current_task()
             running = {task for task in {*running, *started, *others} if not task.done() and task is not mine}
-            if not started and not (running and to_the_end):
+            if started:
+                fresh = True
+                continue  # what is due behind these may have a place of another kind
+            if not running or not (to_the_end or fresh):
                 return len(done)
-            if running:
-                patience = None if to_the_end else LOOK_EVERY[0]
-                await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            fresh = False
+            patience = None if to_the_end else LOOK_EVERY[0]
+            await asyncio.wait(running, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
 
     async def _round(self, done: set[tuple[int, str]]) -> list[asyncio.Task[None]]:
         """Begin with what is due and was not done before, as far as there are free places."""

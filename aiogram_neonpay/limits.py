@@ -36,10 +36,15 @@ class Limits:
         who = _who(user_id, invoice_id)
         if stage.per_user is not None and not await self._hold_own(bot, user_id, stage_id, stage.per_user, who):
             return "owned" if stage.per_user == 1 else "limit_reached"
-        if stage.stock is not None and not await self._shop.stocks.hold(bot.id, stage_id, stage.stock, who):
-            await self._let_go_own(bot, user_id, stage_id, who)
-            return "sold_out"
-        return None
+        if stage.stock is None:
+            return None
+        is_held = False
+        try:
+            is_held = await self._shop.stocks.hold(bot.id, stage_id, stage.stock, who)
+        finally:
+            if not is_held and stage.per_user is not None:
+                await self._let_go_own(bot, user_id, stage_id, who)
+        return None if is_held else "sold_out"
 
     async def let_go(self, bot: Bot, user_id: int, stage_id: str, stage: PaymentStage, invoice_id: str) -> None:
         """Give up what was kept for a checkout that was not approved after all."""
@@ -84,7 +89,10 @@ class Limits:
             await self.let_go(bot, body["user"], stage_id, stage, body.get("invoice") or "")
             return False
         if stage.stock is not None:
-            taken = await self._shop.stocks.take(bot.id, stage_id, stage.stock, who, claim.key.name, anyway=anyway)
+            ref = claim.key.name
+            taken, crowd = await self._shop.stocks.take(bot.id, stage_id, stage.stock, who, ref, anyway=anyway)
+            if crowd:
+                await self._tidy(bot, stage_id, crowd)
             if not taken:
                 await self.give_back(bot, claim)
                 return False
@@ -112,10 +120,12 @@ class Limits:
         await self._shop.buyers.change(bot.id, body["user"], take)
         return taken
 
-    async def noted(self, bot: Bot, claim: Claim) -> None:
-        """Let the stock forget a charge whose own record says by now what it took."""
-        if claim.body.get("took"):
-            await self._shop.stocks.forget(bot.id, claim.body["stage"], claim.key.name)
+    async def _tidy(self, bot: Bot, stage_id: str, refs: list[str]) -> None:
+        """Let the stock forget the charges whose own records say by now what they took."""
+        bodies = await self._shop.charges.read(bot.id, refs)
+        known = {ref for ref, body in zip(refs, bodies, strict=True) if body is None or body.get("took")}
+        if known:
+            await self._shop.stocks.forget(bot.id, stage_id, known)
 
     async def give_back(self, bot: Bot, claim: Claim) -> None:
         """Return the shares of a charge that is refunded."""
@@ -123,8 +133,8 @@ class Limits:
         stage_id = body.get("stage")
         if stage_id is None:
             return
-        if body.get("took"):
-            await self._shop.stocks.give_back(bot.id, stage_id, ref)
+        # A process that died in an attempt may have left no word in the charge's own record.
+        await self._shop.stocks.give_back(bot.id, stage_id, ref, took=bool(body.get("took")))
 
         def give_back(known: Body) -> Body | None:
             mine = known.get("bought", {}).get(stage_id, [])

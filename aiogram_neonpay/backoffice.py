@@ -80,6 +80,7 @@ class BackOffice(PaymentRouter):
             check_stage_id(stage_id)
         if status is not None and status not in _PAID:
             raise ValidationError("status", "must be PaymentStatus.COMPLETED, FAILED or REFUNDED, or None", status)
+        status = None if status is None else PaymentStatus(status)
         acting = self._acting(bot)
         if stage_id is None and status is None:
             records = await self._shop.charges.history(acting.id, user_id, limit=limit, offset=offset)

@@ -109,15 +109,16 @@ class Entitlements:
         recurring = body.get("recurring")
         if recurring is None and (stage is None or stage.access is None):
             return Given()
-        now, joined = self._shop.clock(), None
+        now, joined, gave = self._shop.clock(), None, False
 
         def give(known: Body) -> Body:
-            nonlocal joined
+            nonlocal joined, gave
             fields, joined = self._given(known, body, ref, stage, now)
+            gave = "access" in fields
             return {"who": names_of(user_of(body)), **fields}
 
         buyer = await self._shop.buyers.change(bot.id, body["user"], give)
-        if stage is not None and stage.access is not None:
+        if gave:
             claim.notes["gave"] = body["gave"] = True
         if joined is None:
             return Given()

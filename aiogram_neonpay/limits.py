@@ -12,6 +12,7 @@ from aiogram import Bot
 
 from aiogram_neonpay.ledger.charges import Claim
 from aiogram_neonpay.ledger.stock import held, put_hold, take_hold
+from aiogram_neonpay.ledger.subscriptions import EXPIRED
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 
@@ -34,7 +35,7 @@ class Limits:
         :return: ``None``, or why there is none: ``owned``, ``limit_reached``, ``sold_out``.
         """
         who = _who(user_id, invoice_id)
-        if stage.per_user is not None and not await self._hold_own(bot, user_id, stage_id, stage.per_user, who):
+        if stage.per_user is not None and not await self._hold_own(bot, user_id, stage_id, stage, who):
             return "owned" if stage.per_user == 1 else "limit_reached"
         if stage.stock is None:
             return None
@@ -54,14 +55,14 @@ class Limits:
         if stage.per_user is not None:
             await self._let_go_own(bot, user_id, stage_id, who)
 
-    async def _hold_own(self, bot: Bot, user_id: int, stage_id: str, per_user: int, who: str) -> bool:
-        now, kept = self._shop.clock(), False
+    async def _hold_own(self, bot: Bot, user_id: int, stage_id: str, stage: PaymentStage, who: str) -> bool:
+        now, kept, per_user = self._shop.clock(), False, stage.per_user or 0
 
         def hold(known: Body) -> Body | None:
             nonlocal kept
             holds = known.get("holds", {})
             mine = holds.get(stage_id, {})
-            kept = len(known.get("bought", {}).get(stage_id, [])) + held(mine, now) < per_user
+            kept = len(_owned(known, stage_id, stage)) + held(mine, now) < per_user
             return {"holds": {**holds, stage_id: put_hold(mine, who, now)}} if kept else None
 
         await self._shop.buyers.change(bot.id, user_id, hold)
@@ -85,7 +86,7 @@ class Limits:
         body = claim.body
         stage_id, anyway = body["stage"], stage.oversold == "deliver"
         who = _who(body["user"], body.get("invoice") or "")
-        if stage.per_user is not None and not await self._take_own(bot, claim, stage.per_user, who, anyway):
+        if stage.per_user is not None and not await self._take_own(bot, claim, stage, who, anyway):
             await self.let_go(bot, body["user"], stage_id, stage, body.get("invoice") or "")
             return False
         if stage.stock is not None:
@@ -99,14 +100,14 @@ class Limits:
             claim.notes["took"] = body["took"] = True
         return True
 
-    async def _take_own(self, bot: Bot, claim: Claim, per_user: int, who: str, anyway: bool) -> bool:
+    async def _take_own(self, bot: Bot, claim: Claim, stage: PaymentStage, who: str, anyway: bool) -> bool:
         body, ref, now, taken = claim.body, claim.key.name, self._shop.clock(), False
-        stage_id = body["stage"]
+        stage_id, per_user = body["stage"], stage.per_user or 0
 
         def take(known: Body) -> Body | None:
             nonlocal taken
             bought = known.get("bought", {})
-            mine = bought.get(stage_id, [])
+            mine = _owned(known, stage_id, stage)
             taken = ref in mine
             if taken:
                 return None
@@ -147,6 +148,15 @@ class Limits:
 
 def _who(user_id: int, invoice_id: str) -> str:
     return f"{user_id}.{invoice_id}"
+
+
+def _owned(known: Body, stage_id: str, stage: PaymentStage) -> list[str]:
+    """Return what a buyer has of a stage; a subscription, known by its first charge, is had until it ends."""
+    mine: list[str] = known.get("bought", {}).get(stage_id, [])
+    if not stage.subscription:
+        return mine
+    over = {ref for ref, sub in known.get("subs", {}).items() if sub["state"] == EXPIRED}
+    return [ref for ref in mine if ref not in over]
 
 
 def _with(known: Body, name: str, value: Any) -> Body:

@@ -26,7 +26,7 @@ from aiogram_neonpay.events import (
 )
 from aiogram_neonpay.ledger.buyers import user_of_name
 from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
-from aiogram_neonpay.ledger.subscriptions import STATES, digest_of, end_of, ended, goes_on, turn, turned
+from aiogram_neonpay.ledger.subscriptions import STATES, digest_of, end_of, ended, goes_on, is_awaited, turn, turned
 from aiogram_neonpay.models import Subscription, SubscriptionState
 from aiogram_neonpay.news import News
 from aiogram_neonpay.records import subscription_of
@@ -277,8 +277,10 @@ class Subscriptions:
         moments = [moment for name in over if (moment := end_of(subs[name], grace)) is not None]
         if any(_overtakes(subs[name], self._shop.clock()) for name in over):
             return False
+        # On time, a renewal that was lost may be missed as well, where its time of grace is long enough to know that.
+        asks = min(moments) + LATE <= self._shop.clock() or (grace > LATE and any(is_awaited(subs[n]) for n in over))
         last = max(float(subs[name]["until"]) for name in over)
-        is_read = min(moments) + LATE > self._shop.clock() or await self._shop.is_read(bot, last)
+        is_read = not asks or await self._shop.is_read(bot, last)
         return is_read and not await charges_to_give(self._shop, bot, user_id)
 
     async def _waits_for_charge(self, bot: Bot, user_id: int, buyer: Record, item: Record) -> float | None:

@@ -23,6 +23,7 @@ from aiogram_neonpay.ledger.base import new_nonce
 
 __all__ = [
     "EARLY",
+    "EXPIRED",
     "PERIOD",
     "Joined",
     "applied",

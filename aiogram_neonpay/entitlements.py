@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from aiogram import Bot
 
 from aiogram_neonpay.checks import check_seconds
+from aiogram_neonpay.errors import DeliveryError
 from aiogram_neonpay.ledger import access
-from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
+from aiogram_neonpay.ledger.charges import DELIVER, DELIVERED, Claim, next_step
 from aiogram_neonpay.ledger.subscriptions import EARLY, Joined, applied, gap_before, news_with, refunded, turn, turned
 from aiogram_neonpay.models import Subscription
 from aiogram_neonpay.records import names_of, offer_of, subscription_of, user_of
@@ -25,6 +26,8 @@ FIRST, AGAIN, ROW = "first", "again", "row"
 """A charge of a subscription: its first, a renewal, or one from a row of Telegram's ledger, which does not say."""
 RECENT = 50
 """Charges of a buyer among which those of subscriptions are looked for that wait for their delivery."""
+REMEMBERED = 24
+"""Charges of a buyer that were refunded before they were delivered and are remembered, so that they give nothing."""
 PATIENCE = 5.0
 """Seconds, for each attempt so far, that a charge found late waits for an earlier one."""
 
@@ -113,6 +116,8 @@ class Entitlements:
 
         def give(known: Body) -> Body:
             nonlocal joined, gave
+            if ref in known.get("back", ()):
+                raise DeliveryError(ref, "it was refunded while its worker stood still")
             fields, joined = self._given(known, body, ref, stage, now)
             gave = "access" in fields
             return {"who": names_of(user_of(body)), **fields}
@@ -155,7 +160,10 @@ class Entitlements:
         return fields, joined
 
     async def take_back(self, bot: Bot, claim: Claim) -> None:
-        """Take back what a refunded charge gave, and no more."""
+        """Take back what a refunded charge gave, and no more.
+
+        Where it was not delivered, a worker that stood still meanwhile may yet try to: then the refund is remembered.
+        """
         body, ref = claim.body, claim.key.name
         now = self._shop.clock()
 
@@ -167,6 +175,8 @@ class Entitlements:
                 fields["access"] = {**held, **{name: access.take_back(held[name], ref) for name in names}}
             if any(ref in sub["paid"] for sub in known.get("subs", {}).values()):
                 fields["subs"] = refunded(known["subs"], ref, now)
+            if body["state"] != DELIVERED and ref not in known.get("back", ()):
+                fields["back"] = [*known.get("back", ()), ref][-REMEMBERED:]
             return fields or None
 
         await self._shop.buyers.change(bot.id, body["user"], take)

@@ -109,7 +109,7 @@ class Limits:
             bought = known.get("bought", {})
             mine = _owned(known, stage_id, stage)
             taken = ref in mine
-            if taken:
+            if taken or ref in known.get("back", ()):  # the latter when it was refunded while its worker stood still
                 return None
             left, had = take_hold(known.get("holds", {}).get(stage_id, {}), who, now)
             taken = anyway or had or len(mine) + held(left, now) < per_user

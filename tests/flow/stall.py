@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiogram import Dispatcher
+from aiogram.fsm.storage.memory import MemoryStorage
 from aiogram.methods import AnswerPreCheckoutQuery
 
 from aiogram_neonpay import PaymentCompleted, PaymentStage, neonpay_router
@@ -17,6 +18,7 @@ STAGES = {
     "print": PaymentStage("Print", "One of three prints", 50, stock=3),
     "ticket": PaymentStage("Ticket", "One for each", 20, per_user=1),
     "pair": PaymentStage("Pair", "Two for each, ten in all", 5, per_user=2, stock=10),
+    "pass": PaymentStage("Pass", "The way in", 7, access="pass"),
     "many": PaymentStage("Many", "A hundred", 1, stock=100),
     "more": PaymentStage("More", "One, or a few more", 5, stock=1, oversold="deliver"),
 }
@@ -24,10 +26,10 @@ QUARTER = 900
 
 
 class Stall:
-    def __init__(self, bot: RecordingBot, clock: Clock, **options: Any) -> None:
-        self.bot, self.clock = bot, clock
-        self.pay = neonpay_router(STAGES, bot=bot, clock=clock, **options)
-        self.dp = Dispatcher()
+    def __init__(self, bot: RecordingBot, clock: Clock, storage: MemoryStorage | None = None) -> None:
+        self.bot, self.clock, self.storage = bot, clock, storage or MemoryStorage()
+        self.pay = neonpay_router(STAGES, bot=bot, clock=clock)
+        self.dp = Dispatcher(storage=self.storage)
         self.dp.include_router(self.pay)
         self.delivered: list[str | None] = []
         self.pay.completed.register(self.deliver)

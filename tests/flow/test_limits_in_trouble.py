@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 from aiogram.exceptions import TelegramForbiddenError, TelegramNetworkError, TelegramRetryAfter
 from aiogram.methods import AnswerPreCheckoutQuery
 
-from aiogram_neonpay import NeonPayError, StageNotFoundError, checkout
+from aiogram_neonpay import NeonPayError, PaymentStatus, StageNotFoundError, checkout
+from aiogram_neonpay.entitlements import Entitlements
 from aiogram_neonpay.ledger import stock
 from aiogram_neonpay.ledger.base import STOCK
 from aiogram_neonpay.ledger.memory import MemoryEngine
 from aiogram_neonpay.ledger.stock import Stocks
+from aiogram_neonpay.limits import Limits
 from tests.flow.clock import Clock, settled
 from tests.flow.stall import Stall
 from tests.telegram import ALICE, BOB, RecordingBot
@@ -171,3 +174,38 @@ async def test_the_record_of_a_stock_does_not_grow_with_what_is_sold(
     assert names <= 10 and await left(stall, "many") == 60
     with pytest.raises(NeonPayError):
         await left(stall, "")
+
+
+@pytest.mark.parametrize("stage_id", ["ticket", "pass"])
+async def test_a_worker_that_stood_still_until_after_the_refund_gives_nothing(
+    stall: Stall, monkeypatch: pytest.MonkeyPatch, stage_id: str
+) -> None:
+    other = Stall(stall.bot, stall.clock, storage=stall.storage)
+    payload = await stall.invoice(stage_id)
+    stands_still = asyncio.Event()
+    goes_on = asyncio.Event()
+    name = "take" if stage_id == "ticket" else "give"
+    kind: Any = Limits if stage_id == "ticket" else Entitlements
+    deed = getattr(kind, name)
+
+    async def late(*args: Any) -> Any:
+        stands_still.set()
+        await goes_on.wait()
+        return await deed(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, name, late)
+        sleeping = asyncio.ensure_future(stall.pay_for(stage_id, payload))
+        await stands_still.wait()
+    stall.pay._installation.shop.charges.leases.close()
+    stall.clock.now += 61
+    [payment] = await other.pay.history(ALICE)
+    await other.pay.refund(str(payment.transaction_id))
+    await settled(lambda: not other.pay._installation.feed.tasks)
+    goes_on.set()
+    with contextlib.suppress(NeonPayError):
+        await sleeping
+
+    assert await other.pay.access(ALICE, "pass") is None
+    assert await other.check_out("ticket", await other.invoice("ticket")) is None
+    assert (await other.pay.history(ALICE))[0].status == PaymentStatus.REFUNDED

@@ -128,14 +128,26 @@ class Limits:
         if known:
             await self._shop.stocks.forget(bot.id, stage_id, known)
 
+    async def free(self, bot: Bot, sub_id: str, sub: Body) -> bool:
+        """Return the share of a subscription that has ended, which its first charge took; ``False`` if it has none."""
+        if sub.get("free") or sub_id in sub.get("back", {}):
+            return False
+        [charge] = await self._shop.charges.read(bot.id, [sub_id])
+        if charge is None or not charge.get("took"):
+            return False
+        await self._shop.stocks.give_back(bot.id, charge["stage"], sub_id, took=True)
+        return True
+
     async def give_back(self, bot: Bot, claim: Claim) -> None:
         """Return the shares of a charge that is refunded."""
         body, ref = claim.body, claim.key.name
         stage_id = body.get("stage")
         if stage_id is None:
             return
-        # A process that died in an attempt may have left no word in the charge's own record.
-        await self._shop.stocks.give_back(bot.id, stage_id, ref, took=bool(body.get("took")))
+        buyer = await self._shop.buyers.read(bot.id, body["user"])
+        if not buyer.get("subs", {}).get(ref, {}).get("free"):  # else the end of its subscription has returned it
+            # A process that died in an attempt may have left no word in the charge's own record.
+            await self._shop.stocks.give_back(bot.id, stage_id, ref, took=bool(body.get("took")))
 
         def give_back(known: Body) -> Body | None:
             mine = known.get("bought", {}).get(stage_id, [])

@@ -27,6 +27,7 @@ from aiogram_neonpay.events import (
 from aiogram_neonpay.ledger.buyers import user_of_name
 from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
 from aiogram_neonpay.ledger.subscriptions import STATES, digest_of, end_of, ended, goes_on, is_awaited, turn, turned
+from aiogram_neonpay.limits import Limits
 from aiogram_neonpay.models import Subscription, SubscriptionState
 from aiogram_neonpay.news import News
 from aiogram_neonpay.records import subscription_of
@@ -67,6 +68,7 @@ class Subscriptions:
         self._shop = shop
         self._news = news
         self._retries = retries
+        self._limits = Limits(shop)
 
     async def of(self, bot: Bot, user_id: int) -> list[Subscription]:
         """Return a buyer's subscriptions, the newest first; those that have expired are among them."""
@@ -252,6 +254,9 @@ class Subscriptions:
             item = claim.body["news"][0]
             if (pause := await self._waits_for_charge(bot, user_id, claim.body, item)) is not None:
                 return pause
+            ended_sub = claim.body["subs"].get(item["sub"]) if item["kind"] == "expired" else None
+            if ended_sub is not None and await self._limits.free(bot, item["sub"], ended_sub):
+                await buyers.go_on(claim, partial(_freed, item["sub"]))
             tells = item["tells"] + 1
             error = await self._tell(bot, claim.body, user_id, item, tells)
             pause = None if error is None else self._retries.pause(tells)
@@ -353,6 +358,12 @@ def _without(known: Record, sub_id: str) -> Record:
 
 def _counted(news_id: str, tells: int, known: Record) -> Record:
     return {"news": [{**item, "tells": tells} if item["id"] == news_id else item for item in known.get("news", [])]}
+
+
+def _freed(sub_id: str, known: Record) -> Record:
+    """Note that the share of a limited stage, which a subscription had, is free again."""
+    subs: Record = known.get("subs", {})
+    return {"subs": {**subs, sub_id: {**subs[sub_id], "free": True}}} if sub_id in subs else {}
 
 
 def _told(news_id: str, known: Record) -> Record:

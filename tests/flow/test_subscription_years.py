@@ -75,3 +75,31 @@ async def test_one_for_each_means_one_subscription_at_a_time() -> None:
             alice.cancel_subscription()
             await sandbox.advance(days=31)
         assert alice.balance == 70
+
+
+async def test_the_seat_of_a_subscription_that_ended_is_free_again_once() -> None:
+    club = Club(PaymentStage("Club", "One seat", 10, subscription=True, access="club", stock=1)).listen(
+        "subscription_expired"
+    )
+    async with club.sandbox as sandbox:
+        alice, bob = sandbox.user("Alice", stars=100), sandbox.user("Bob", stars=100)
+        assert await club.join(alice) is None
+        assert await club.join(bob) == "This is sold out. No Stars were charged."
+        await sandbox.advance(days=30)
+        alice.cancel_subscription()
+        await sandbox.advance(days=31)
+        assert await club.join(bob) is None
+        assert await club.join(alice) == "This is sold out. No Stars were charged."
+
+        await sandbox.advance(days=20)  # a refund of what has ended frees no second seat
+        [_, first] = await club.pay.history(alice.id)
+        await club.pay.refund(str(first.transaction_id))
+        await sandbox.settle()
+        assert await club.join(alice) == "This is sold out. No Stars were charged."
+        [first] = await club.pay.history(bob.id)
+        await club.pay.refund(str(first.transaction_id))  # a refund of one that runs does, and its end no second time
+        await sandbox.settle()
+        assert await club.join(alice) is None
+        await club.pay.cancel_subscription(bob.id, "club")
+        await sandbox.advance(days=1)
+        assert await club.pay.stock_left("club") == 0

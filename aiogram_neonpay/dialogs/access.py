@@ -47,7 +47,7 @@ class has_access:
     def __call__(self, data: Mapping[str, Any], widget: Any, manager: DialogManager) -> bool:
         """Tell whether the widget is to be shown (``aiogram_dialog.widgets.common.Predicate``).
 
-        :raises ConfigurationError: in a dialog that joined the dispatcher after its start.
+        :raises ConfigurationError: when the dispatcher has no NeonPay.
         """
         if manager.is_preview():
             return True
@@ -55,7 +55,7 @@ class has_access:
         while KEY not in found:
             if not isinstance(found.get("data"), Mapping):  # in a line of a list, what the window has
                 raise ConfigurationError(
-                    f"has_access({self.name!r}) is not ready: include the dialog and the NeonPay in the dispatcher "
+                    f"has_access({self.name!r}) needs the NeonPay of the dispatcher: call dp.include_router(pay) "
                     "before the first update"
                 )
             found = found["data"]

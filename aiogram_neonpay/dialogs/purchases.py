@@ -21,11 +21,10 @@ from aiogram_neonpay.dialogs.parts import (
     check_states,
     date_of,
     switch,
-    text_or,
 )
 from aiogram_neonpay.dialogs.states import PurchasesStates
 from aiogram_neonpay.dialogs.subscriptions import Subscriptions, subscription_windows
-from aiogram_neonpay.dialogs.texts import PhraseText
+from aiogram_neonpay.dialogs.texts import PhraseText, as_text
 from aiogram_neonpay.models import PaymentResult, PaymentStatus
 
 __all__ = ["purchases_dialog"]
@@ -137,7 +136,7 @@ def purchases_dialog(
         await manager.switch_to(group.receipt)
 
     list_window = Window(
-        Format("{heading}") if text is None else text_or(text, ""),
+        as_text("{heading}" if text is None else text),
         Column(
             Select(
                 Format("{item[text]}"),
@@ -158,8 +157,9 @@ def purchases_dialog(
         parse_mode=None,
     )
     receipt_window = Window(
-        Format("{title}\n\n{stars}\n{date}\n{status}") if receipt_text is None else text_or(receipt_text, ""),
-        PhraseText("receipt_number", when="reference"),
+        Format("{title}") if receipt_text is None else as_text(receipt_text),
+        *([Format("\n{stars}\n{date}\n{status}", when="payment")] if receipt_text is None else []),
+        PhraseText("receipt_number", when="payment"),
         *receipt_buttons,
         switch("back_button", "back", group.purchases),
         state=group.receipt,

@@ -11,8 +11,8 @@ from aiogram.dispatcher.event.bases import CancelHandler, SkipHandler
 from aiogram.dispatcher.event.handler import FilterObject, HandlerObject
 from aiogram.enums import ChatType
 from aiogram.types import Chat, User
-from aiogram_dialog import DIALOG_EVENT_NAME, Dialog, DialogManager, ShowMode
-from aiogram_dialog.api.entities import DialogAction, DialogUpdate, DialogUpdateEvent
+from aiogram_dialog import Dialog, DialogManager, ShowMode
+from aiogram_dialog.api.entities import DIALOG_EVENT_NAME, DialogAction, DialogUpdate, DialogUpdateEvent
 
 from aiogram_neonpay.dialogs import access
 from aiogram_neonpay.dialogs.sale import sold

@@ -28,7 +28,7 @@ from aiogram_neonpay.dialogs.parts import (
 )
 from aiogram_neonpay.dialogs.returning import PAYMENT
 from aiogram_neonpay.dialogs.states import ShopStates
-from aiogram_neonpay.dialogs.texts import PhraseText, price_of
+from aiogram_neonpay.dialogs.texts import PhraseText, as_text, price_of
 from aiogram_neonpay.dialogs.widgets import Buy, DonateCounter, OnPaid, ShownStage, StageSelect
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.stages import PaymentStage
@@ -202,9 +202,15 @@ def shop_dialog(
         manager.dialog_data[STAGE] = stage_id
         await manager.switch_to(group.product)
 
-    product = Format("{title}\n\n{description}\n\n{price}", when="stage") if product_text is None else None
+    product_texts: list[TextWidget] = [
+        Format("{title}"),
+        Format("\n{description}\n\n{price}", when="stage"),
+        Format("\n{owned}", when="owned"),
+    ]
+    if product_text is not None:
+        product_texts = [as_text(product_text)]
     catalog_window = Window(
-        Format("{heading}") if catalog_text is None else text_or(catalog_text, ""),
+        as_text("{heading}" if catalog_text is None else catalog_text),
         Column(
             Select(
                 Format("{item[1]}"),
@@ -228,9 +234,7 @@ def shop_dialog(
         parse_mode=None,
     )
     product_window = Window(
-        text_or(product_text, "") if product is None else product,
-        Format("{title}", when=lambda data, *_: data["stage"] is None),
-        Format("\n{owned}", when="owned"),
+        *product_texts,
         DynamicMedia("photo", when="photo"),
         Buy("{buy}", Format("{stage_id}"), id="buy", on_paid=on_paid, paid_state=group.paid, when="is_sold"),
         DonateCounter("give", Format("{stage_id}"), on_paid=on_paid, paid_state=group.paid, when="is_chosen"),

@@ -123,7 +123,8 @@ def subscription_windows(group: Any) -> list[Window]:
             parse_mode=None,
         ),
         Window(
-            Format("{title}\n\n{status}"),
+            Format("{title}"),
+            Format("\n{status}", when="status"),
             PhraseText("subscription_resume", when="can_resume"),
             switch("subscription_cancel_button", "cancel", group.cancel, when="can_cancel"),
             Button(PhraseText("subscription_restore_button"), id="restore", on_click=_restore, when="can_restore"),

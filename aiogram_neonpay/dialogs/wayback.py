@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiogram.fsm.state import StatesGroup
-from aiogram_dialog import DEFAULT_STACK_ID, DialogManager
-from aiogram_dialog.api.entities import EVENT_CONTEXT_KEY, EventContext
+from aiogram_dialog import DialogManager
+from aiogram_dialog.api.entities import DEFAULT_STACK_ID, EVENT_CONTEXT_KEY, EventContext
 
 __all__ = ["KEY", "WayBack", "place_of_manager"]
 

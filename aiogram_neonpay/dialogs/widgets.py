@@ -82,7 +82,7 @@ class _Sells:
     ) -> None:
         if not self.widget_id:
             raise ValidationError("id", "must be given: by it the payment finds the widget", self.widget_id)
-        if on_paid is not None and not callable(on_paid):
+        if on_paid is not None and (isinstance(on_paid, State) or not callable(on_paid)):
             raise ConfigurationError(
                 f"on_paid must be an async function (event, widget, manager), not {on_paid!r:.60}; the window to show "
                 "is paid_state="

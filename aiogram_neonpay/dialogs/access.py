@@ -8,7 +8,7 @@ from typing import Any
 from aiogram_dialog import Dialog, DialogManager
 
 from aiogram_neonpay.checks import check_access_name
-from aiogram_neonpay.dialogs.sale import neonpay_of
+from aiogram_neonpay.dialogs.sale import neonpay_of, whole
 from aiogram_neonpay.errors import ConfigurationError
 
 __all__ = ["has_access", "watch"]
@@ -51,15 +51,13 @@ class has_access:
         """
         if manager.is_preview():
             return True
-        found = data
-        while KEY not in found:
-            if not isinstance(found.get("data"), Mapping):  # in a line of a list, what the window has
-                raise ConfigurationError(
-                    f"has_access({self.name!r}) needs the NeonPay of the dispatcher: call dp.include_router(pay) "
-                    "before the first update"
-                )
-            found = found["data"]
-        return (self.name in found[KEY]) is self.wanted
+        found = whole(data).get(KEY)
+        if found is None:
+            raise ConfigurationError(
+                f"has_access({self.name!r}) needs the NeonPay of the dispatcher: call dp.include_router(pay) before the "
+                "first update"
+            )
+        return (self.name in found) is self.wanted
 
 
 class _AccessGetter:

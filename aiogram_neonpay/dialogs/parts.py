@@ -18,6 +18,8 @@ from aiogram_neonpay.errors import ConfigurationError, ValidationError
 
 __all__ = ["Buttons", "Getter", "Teller", "assemble", "check_states", "date_of", "switch", "text_or"]
 
+PREVIEW: dict[str, Any] = {name: [] for name in ("categories", "stages", "payments", "subscriptions")}
+"""What windows show in a preview (``aiogram_dialog.tools``): lists of nothing, and the names of everything else."""
 Buttons = Sequence[Keyboard]
 Getter = Callable[["Teller"], Awaitable[dict[str, Any]]]
 
@@ -87,8 +89,8 @@ def assemble(
                 return await getter(Teller({**kwargs, "dialog_manager": dialog_manager}))
         return {}
 
-    theirs = options.pop("getter", None)
-    return Dialog(*by_state.values(), getter=data if theirs is None else [data, theirs], **options)
+    getter, preview = options.pop("getter", None) or {}, options.pop("preview_data", None) or {}
+    return Dialog(*by_state.values(), getter=[data, getter], preview_data=[PREVIEW, preview], **options)
 
 
 def check_states(states: type[StatesGroup], wanted: type[StatesGroup]) -> None:

@@ -247,13 +247,13 @@ def _unknown(user_id: int) -> User:
 
 
 def join(pay: PaymentRouter, dispatcher: Dispatcher) -> None:
-    """Hear the payments of a shop, and prepare the dialogs of its dispatcher; may be repeated."""
-    if not any(
-        isinstance(getattr(handler.callback, "__self__", None), Listener) for handler in pay.on_payment.registered
-    ):
-        pay.on_payment.register(Listener(dispatcher).hear, F.metadata[KEY])
-    for dialog in dialogs_of(dispatcher):
+    """Hear the payments of a shop, and prepare the dialogs of its dispatcher, if it has any; may be repeated."""
+    dialogs = dialogs_of(dispatcher)
+    for dialog in dialogs:
         access.watch(dialog)
+    hears = any(isinstance(getattr(item.callback, "__self__", None), Listener) for item in pay.on_payment.registered)
+    if dialogs and not hears:
+        pay.on_payment.register(Listener(dispatcher).hear, F.metadata[KEY])
 
 
 companions.append(join)

@@ -15,7 +15,7 @@ from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.dialogs.wayback import KEY, WayBack
 from aiogram_neonpay.errors import ConfigurationError, PaymentError, ValidationError
 
-__all__ = ["language_of", "neonpay_of", "say", "sell", "sold"]
+__all__ = ["language_of", "neonpay_of", "say", "sell", "sold", "whole"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
@@ -35,6 +35,13 @@ def neonpay_of(data: Mapping[str, Any]) -> NeonPay:
     if not isinstance(neonpay, NeonPay):
         raise ConfigurationError("dialogs that sell need the NeonPay of the dispatcher: call dp.include_router(pay)")
     return neonpay
+
+
+def whole(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a window's data, given those of a line of a list in it, which aiogram-dialog wraps them into."""
+    while isinstance(data.get("data"), Mapping):
+        data = data["data"]
+    return data
 
 
 def language_of(data: Mapping[str, Any]) -> str | None:

@@ -13,6 +13,8 @@ from aiogram_dialog.widgets.text import Format, Text
 from aiogram_neonpay.checks import check_stage_id
 from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.dialogs.sale import language_of, neonpay_of
+from aiogram_neonpay.errors import ValidationError
+from aiogram_neonpay.phrases import PHRASES
 from aiogram_neonpay.stages import PaymentStage
 
 __all__ = ["PhraseText", "PriceText", "StageId", "as_text", "checked_stage_id", "price_of", "stage_in"]
@@ -35,13 +37,18 @@ class PhraseText(Text):
     """A sentence of the package, in the buyer's language; replaced through ``neonpay_router(texts=...)``.
 
     :param key: the phrase's, such as ``"unavailable"``; its placeholders are filled from the window's data.
+    :raises ValidationError: when there is no such phrase.
     """
 
     def __init__(self, key: str, when: WhenCondition = None) -> None:
         super().__init__(when=when)
+        if key not in PHRASES:
+            raise ValidationError("key", "must be that of a phrase: see docs/texts.md", key)
         self.key = key
 
     async def _render_text(self, data: dict[str, Any], manager: DialogManager) -> str:
+        if manager.is_preview():
+            return PHRASES[self.key].english
         values = {name: value for name, value in data.items() if isinstance(name, str)}
         return neonpay_of(manager.middleware_data).texts.get(self.key, language_of(manager.middleware_data), **values)
 
@@ -58,6 +65,8 @@ class PriceText(Text):
         self.stage_id = None if stage_id is None else checked_stage_id(stage_id)
 
     async def _render_text(self, data: dict[str, Any], manager: DialogManager) -> str:
+        if manager.is_preview():
+            return "25 ⭐"
         neonpay = neonpay_of(manager.middleware_data)
         if isinstance(self.stage_id, TextWidget):
             stage = neonpay.get_payment_stage(await self.stage_id.render_text(data, manager))

@@ -16,13 +16,13 @@ from aiogram_dialog.widgets.kbd import Button, Counter, Select
 from aiogram_dialog.widgets.text import Format
 
 from aiogram_neonpay.checks import check_amount, check_metadata
-from aiogram_neonpay.dialogs.sale import neonpay_of, sell
+from aiogram_neonpay.dialogs.sale import neonpay_of, sell, whole
 from aiogram_neonpay.dialogs.texts import PhraseText, PriceText, StageId, as_text, checked_stage_id, stage_in
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.events import PaymentCompleted
 from aiogram_neonpay.stages import PaymentStage, stage_code
 
-__all__ = ["Buy", "DonateCounter", "OnPaid", "ShownStage", "StageSelect", "stages_on_sale"]
+__all__ = ["Buy", "DonateCounter", "OnPaid", "ShownStage", "StageSelect"]
 
 OnPaid = Callable[[PaymentCompleted, Any, DialogManager], Awaitable[Any]]
 """What is called when something was paid: with the payment, the widget that sold it and the manager of its stack."""
@@ -45,9 +45,12 @@ class ShownStage(NamedTuple):
 def stages_on_sale(data: Mapping[str, Any], category: str | None = None) -> list[ShownStage]:
     """Return what is for sale, in the catalog's order.
 
-    :param data: aiogram's handler data (``DialogManager.middleware_data``).
+    :param data: a window's data, or those of a line in it.
     """
-    known = neonpay_of(data).list_payment_stages().items()
+    data = whole(data)
+    if "middleware_data" not in data:  # in a preview, where there is no bot
+        return [ShownStage("stage", PaymentStage("Stage", "What is sold", 25, category=category))]
+    known = neonpay_of(data["middleware_data"]).list_payment_stages().items()
     return [
         ShownStage(stage_id, stage)
         for stage_id, stage in known
@@ -200,7 +203,7 @@ class StageSelect(_Sells, Select[str]):
     ) -> None:
         if stages is not None and category is not None:
             raise ConfigurationError("stages= chooses the stages itself: leave out category=")
-        items = stages if stages is not None else lambda data: stages_on_sale(data["middleware_data"], category)
+        items = stages if stages is not None else lambda data: stages_on_sale(data, category)
         Select.__init__(
             self,
             text=as_text(text) if text is not None else Format("{item[1].title} — ") + PriceText(),
@@ -281,7 +284,10 @@ class DonateCounter(_Sells, Counter):
 
     async def _render_keyboard(self, data: dict[str, Any], manager: DialogManager) -> RawKeyboard:
         stage_id = self.stage_id if isinstance(self.stage_id, str) else await self._rendered_id(data, manager)
-        low, high = self.limits(neonpay_of(manager.middleware_data).get_payment_stage(stage_id) or stage_in(data))
+        known = None
+        if not manager.is_preview():
+            known = neonpay_of(manager.middleware_data).get_payment_stage(stage_id)
+        low, high = self.limits(known or stage_in(data))
         value = int(min(max(self.get_value(manager), low), high))
         self.set_widget_data(manager, value)
         rows = await super()._render_keyboard(data, manager)

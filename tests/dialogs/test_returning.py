@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiogram.fsm.storage.base import BaseStorage, DefaultKeyBuilder
+from aiogram.fsm.storage.memory import SimpleEventIsolation
+from aiogram.fsm.storage.redis import RedisStorage
 from aiogram.methods import AnswerPreCheckoutQuery, SendInvoice
 from aiogram.types import ErrorEvent
 from aiogram_dialog import DialogManager
+from aiogram_dialog.api.exceptions import UnknownState
 from aiogram_dialog.test_tools import MockMessageManager
 
-from aiogram_neonpay import PaymentCompleted, SQLiteStorage
+from aiogram_neonpay import PaymentCompleted, RejectPayment, SQLiteStorage
 from aiogram_neonpay.dialogs import PAYMENT, Buy
 from aiogram_neonpay.testing import BotSandbox
 from tests.dialogs.stand import Client, Counter, Other, Stand, buy, dispatcher, shop, stand_dialog
-from tests.telegram import RecordingBot, pre_checkout
+from tests.redis_server import RedisServer
+from tests.telegram import ALICE, RecordingBot, pre_checkout
 
 pytestmark = pytest.mark.asyncio
 
@@ -212,16 +218,12 @@ async def test_a_payment_found_in_telegrams_ledger_brings_the_buyer_back(counter
         assert last(alice) == "Thanks for Premium, 25 Stars"
 
 
-@pytest.mark.parametrize("command", ["/start", "/new"])
-async def test_after_a_restart_a_payment_finds_the_dialog_in_the_storage(
-    counter: Counter, command: str, tmp_path: Path
-) -> None:
+async def restarted(counter: Counter, command: str, open_storage: Callable[[], BaseStorage]) -> None:
     bot, messages = RecordingBot(), MockMessageManager()
 
     def program() -> Client:
         dialog = stand_dialog(buy(counter, paid_state=Stand.thanks))
-        storage = SQLiteStorage(tmp_path / "bot.db")
-        return Client(dispatcher(shop(), dialog, storage=storage, message_manager=messages), messages, bot)
+        return Client(dispatcher(shop(), dialog, storage=open_storage(), message_manager=messages), messages, bot)
 
     before = program()
     await before.send(command)
@@ -233,6 +235,54 @@ async def test_after_a_restart_a_payment_finds_the_dialog_in_the_storage(
     await after.dp.feed_raw_update(bot, {**update, "update_id": 10**6})
     assert len(counter.heard) == 1
     await after.dp.storage.close()
+
+
+@pytest.mark.parametrize("command", ["/start", "/new"])
+async def test_after_a_restart_a_payment_finds_the_dialog_in_a_file(
+    counter: Counter, command: str, tmp_path: Path
+) -> None:
+    await restarted(counter, command, lambda: SQLiteStorage(tmp_path / "bot.db"))
+
+
+async def test_after_a_restart_a_payment_finds_the_dialog_in_redis(counter: Counter, redis_server: RedisServer) -> None:
+    keys = DefaultKeyBuilder(with_destiny=True)  # as aiogram-dialog asks for
+    await restarted(counter, "/new", lambda: RedisStorage.from_url(redis_server.url, key_builder=keys))
+
+
+async def test_a_locked_buyer_is_not_waited_for_on_another_stack(counter: Counter) -> None:
+    dp = dispatcher(shop(), stand_dialog(buy(counter)))
+    dp.fsm.events_isolation = SimpleEventIsolation()
+    async with BotSandbox(dp) as sandbox:
+        alice = sandbox.user("Alice", stars=100)
+        await alice.send("/new")
+        await alice.tap("Buy")
+        await alice.pay()
+        assert len(counter.heard) == 1 and not sandbox.errors
+
+
+async def test_an_on_paid_that_rejects_gives_the_stars_back() -> None:
+    async def on_paid(event: PaymentCompleted, widget: Any, manager: DialogManager) -> None:
+        raise RejectPayment("The last one is gone.")
+
+    dp = dispatcher(shop(), stand_dialog(Buy("Buy", "premium", on_paid=on_paid)))
+    async with BotSandbox(dp) as sandbox:
+        alice = sandbox.user("Alice", stars=100)
+        await alice.send("/new")
+        await alice.tap("Buy")
+        assert (await alice.pay()).ok
+        assert alice.balance == 100
+
+
+async def test_a_stack_whose_dialog_is_gone_is_left_to_aiogram_dialog_and_the_payment_is_kept(counter: Counter) -> None:
+    bot, messages = RecordingBot(), MockMessageManager()
+    client = Client(dispatcher(shop(), stand_dialog(buy(counter)), message_manager=messages), messages, bot)
+    await client.send("/start")
+    await client.tap("Buy")
+    deployed = dispatcher(shop(), storage=client.dp.storage, message_manager=messages)
+    with pytest.raises(UnknownState):
+        await Client(deployed, messages, bot).pay(bot, 25)
+    (payment,) = await deployed["neonpay"].history(ALICE, bot=bot)
+    assert not payment.delivered
 
 
 async def test_a_buyer_who_cannot_be_written_to_fails_no_delivery(counter: Counter) -> None:

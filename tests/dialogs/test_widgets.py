@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
-from aiogram import Dispatcher
+from aiogram import Dispatcher, Router
 from aiogram.methods import AnswerCallbackQuery, SendInvoice
 from aiogram.types import CallbackQuery, Message
 from aiogram_dialog import Dialog, DialogManager, Window, setup_dialogs
@@ -14,8 +16,19 @@ from aiogram_dialog.widgets.kbd import Button, Column, Keyboard, ListGroup, Scro
 from aiogram_dialog.widgets.text import Const, Format, List
 
 from aiogram_neonpay import ConfigurationError, NeonPay, PaymentStage, ValidationError, neonpay_router
-from aiogram_neonpay.dialogs import Buy, DonateCounter, PhraseText, PriceText, ShownStage, StageSelect, has_access
-from tests.dialogs.stand import STAGES, Client, Counter, Stand, dispatcher
+from aiogram_neonpay.dialogs import (
+    Buy,
+    DonateCounter,
+    PhraseText,
+    PriceText,
+    ShownStage,
+    StageSelect,
+    donate_dialog,
+    has_access,
+    purchases_dialog,
+    shop_dialog,
+)
+from tests.dialogs.stand import STAGES, Client, Counter, Other, Stand, dispatcher
 from tests.telegram import RecordingBot
 
 pytestmark = pytest.mark.asyncio
@@ -134,6 +147,7 @@ async def test_a_long_stage_id_fits_into_a_button(bot: RecordingBot) -> None:
         (lambda: DonateCounter(min_value=0), "min_value"),
         (lambda: DonateCounter(amounts=[0]), "amounts"),
         (lambda: PriceText("no such id!"), "stage_id"),
+        (lambda: PhraseText("no such phrase"), "key"),
         (lambda: has_access(""), "name"),
     ],
 )
@@ -187,6 +201,14 @@ async def test_an_author_hears_which_stage_was_chosen(bot: RecordingBot) -> None
     assert alice.buttons == ["Premium!", "Sticker!"]
     await alice.tap("Sticker!")
     assert (chosen, sold(bot)) == (["sticker"], [])
+
+
+async def test_a_list_of_stages_in_every_line_of_a_list(bot: RecordingBot) -> None:
+    line = StageSelect("{item[1].title}", category="music")
+    lines = ListGroup(line, id="lines", item_id_getter=str, items=["a"])
+    stages = {"song": PaymentStage("Song", "d", 1, category="music"), "book": PaymentStage("Book", "d", 2)}
+    alice = await opened(bot, Const("."), lines, pay=neonpay_router(stages))
+    assert alice.buttons == ["Song"]
 
 
 async def test_a_stage_that_was_chosen_comes_back_paid(bot: RecordingBot) -> None:
@@ -277,3 +299,21 @@ async def test_conditions_hold_in_lines_of_lists_and_texts(bot: RecordingBot) ->
     await alice.dp["neonpay"].grant_access(alice.user.id, "club", bot=bot)
     await alice.send("/start")
     assert (alice.text, alice.buttons) == ("members\nguests", ["a", "b"])
+
+
+async def test_everything_can_be_previewed_with_aiogram_dialogs_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("diagrams", "diagrams.custom"):  # for other tools of that package, which draw transitions
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    from aiogram_dialog.tools.preview import render_preview_content
+
+    mine = Window(
+        PriceText("premium"),
+        Column(StageSelect()),
+        DonateCounter(),
+        Buy("Buy", Format("{stage}"), when=has_access("club")),
+        state=Other.main,
+    )
+    router = Router()
+    router.include_routers(shop_dialog(), donate_dialog(), purchases_dialog(), Dialog(mine))
+    page = await render_preview_content(router)
+    assert "25 ⭐" in page and "Stage — 25 ⭐" in page and "My subscriptions" not in page and "Close" in page

@@ -1,13 +1,16 @@
 """The storefront for aiogram-dialog: widgets that sell, and ready dialogs; needs the extra ``dialog``."""
 
+from aiogram_neonpay.installation import companions
+
 try:
     from aiogram_neonpay.dialogs.access import has_access
     from aiogram_neonpay.dialogs.donate import donate_dialog
     from aiogram_neonpay.dialogs.purchases import purchases_dialog
-    from aiogram_neonpay.dialogs.returning import PAYMENT
+    from aiogram_neonpay.dialogs.returning import join
     from aiogram_neonpay.dialogs.shop import StagesGetter, shop_dialog
     from aiogram_neonpay.dialogs.states import DonateStates, PurchasesStates, ShopStates
     from aiogram_neonpay.dialogs.texts import PhraseText, PriceText
+    from aiogram_neonpay.dialogs.visiting import PAYMENT
     from aiogram_neonpay.dialogs.widgets import Buy, DonateCounter, OnPaid, ShownStage, StageSelect
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "aiogram_dialog":
@@ -35,3 +38,5 @@ __all__ = [
     "purchases_dialog",
     "shop_dialog",
 ]
+
+companions.append(join)

@@ -54,8 +54,8 @@ class has_access:
         found = whole(data).get(KEY)
         if found is None:
             raise ConfigurationError(
-                f"has_access({self.name!r}) needs the NeonPay of the dispatcher: call dp.include_router(pay) before the "
-                "first update"
+                f"has_access({self.name!r}) needs the NeonPay of the dispatcher: call dp.include_router(pay) before "
+                "the first update"
             )
         return (self.name in found) is self.wanted
 

@@ -14,10 +14,10 @@ from aiogram_dialog.widgets.kbd import Cancel
 
 from aiogram_neonpay.checks import check_stage_id
 from aiogram_neonpay.dialogs.parts import Buttons, Teller, assemble, check_states, switch, text_or
-from aiogram_neonpay.dialogs.returning import PAYMENT
 from aiogram_neonpay.dialogs.sale import say
 from aiogram_neonpay.dialogs.states import DonateStates
 from aiogram_neonpay.dialogs.texts import PhraseText
+from aiogram_neonpay.dialogs.visiting import PAYMENT
 from aiogram_neonpay.dialogs.widgets import MOST_DONATED, DonateCounter, OnPaid
 
 __all__ = ["donate_dialog"]

@@ -39,7 +39,7 @@ def neonpay_of(data: Mapping[str, Any]) -> NeonPay:
 
 def whole(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a window's data, given those of a line of a list in it, which aiogram-dialog wraps them into."""
-    while isinstance(data.get("data"), Mapping):
+    while "middleware_data" not in data and isinstance(data.get("data"), Mapping):
         data = data["data"]
     return data
 

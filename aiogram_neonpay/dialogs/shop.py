@@ -26,9 +26,9 @@ from aiogram_neonpay.dialogs.parts import (
     switch,
     text_or,
 )
-from aiogram_neonpay.dialogs.returning import PAYMENT
 from aiogram_neonpay.dialogs.states import ShopStates
 from aiogram_neonpay.dialogs.texts import PhraseText, as_text, price_of
+from aiogram_neonpay.dialogs.visiting import PAYMENT
 from aiogram_neonpay.dialogs.widgets import Buy, DonateCounter, OnPaid, ShownStage, StageSelect
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.stages import PaymentStage

@@ -125,8 +125,9 @@ class Buy(_Sells, Button):
     :param id: the widget's id, unique in its dialog.
     :param on_paid: ``async (event, widget, manager)``, called at least once for each payment before its delivery
         settles; what it raises fails the attempt. It is a delivery: a payment that it took needs no other handler. It
-        may move the dialog (``await manager.switch_to(...)``), which is shown afterwards. Renewals of a subscription
-        are heard as well (``event.is_recurring``), but leave the dialog where it is.
+        may move the dialog (``await manager.switch_to(...)``), which is shown afterwards; one that was closed meanwhile
+        is there for it all the same. Renewals of a subscription are heard as well (``event.is_recurring``), but leave
+        the dialog where it is.
     :param paid_state: the window to show when it was paid. If its dialog is not open any more, it is opened.
     :param metadata: comes back in the payment, over the stage's ``payload``.
     :param options: further options of aiogram-dialog's ``Button``, such as ``style``.

@@ -164,6 +164,71 @@ async def test_a_dialog_that_was_closed_is_opened_at_paid_state_only(counter: Co
         assert [event.stage_id for event in counter.heard] == ["sticker", "premium"]
 
 
+@pytest.mark.parametrize("command", ["/start", "/new"])
+async def test_on_paid_finds_its_dialogs_data_also_when_that_was_closed(command: str) -> None:
+    attempts: list[int] = []
+
+    async def on_paid(event: PaymentCompleted, widget: Any, manager: DialogManager) -> None:
+        manager.dialog_data["payment"]["title"] = f"parcel {event.attempt}"
+        attempts.append(event.attempt)
+        if len(attempts) == 1:
+            raise KeyError("the shelf is stuck")
+
+    dp = dispatcher(shop(), stand_dialog(Buy("Buy", "premium", on_paid=on_paid, paid_state=Stand.thanks)))
+    async with BotSandbox(dp) as sandbox:
+        alice = sandbox.user("Alice", stars=100)
+        await alice.send(command)
+        await alice.tap("Buy")
+        await alice.tap("Leave")
+        await alice.pay()
+        left = texts(alice)
+        await sandbox.advance(minutes=5)
+        assert attempts == [1, 2]
+        assert texts(alice) == [*left, "Thanks for parcel 2, 25 Stars"]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_on_paid_may_switch_windows_and_need_not_be_asynchronous(closed: bool) -> None:
+    heard: list[str | None] = []
+
+    async def on_paid(event: PaymentCompleted, widget: Any, manager: DialogManager) -> None:
+        await manager.switch_to(Stand.thanks)
+
+    def note(event: PaymentCompleted, widget: Any, manager: DialogManager) -> Any:
+        heard.append(event.stage_id)
+
+    moving = Buy("Buy", "premium", on_paid=on_paid)
+    dp = dispatcher(shop(), stand_dialog(moving, Buy("Plain", "sticker", id="plain", on_paid=note)))
+    async with BotSandbox(dp) as sandbox:
+        alice = sandbox.user("Alice", stars=100)
+        for button, shown in (("Plain", [] if closed else ["Welcome"]), ("Buy", ["Thanks for Premium, 25 Stars"])):
+            await alice.send("/start")
+            await alice.tap(button)
+            if closed:
+                await alice.tap("Leave")
+            await alice.pay()
+            assert texts(alice)[-1:] == shown or not shown
+        assert heard == ["sticker"]
+        assert not sandbox.errors
+
+
+async def test_a_renewal_that_switches_windows_leaves_the_one_that_is_seen() -> None:
+    async def on_paid(event: PaymentCompleted, widget: Any, manager: DialogManager) -> None:
+        await manager.switch_to(Stand.thanks)
+
+    dp = dispatcher(shop(), stand_dialog(Buy("Buy", "club", on_paid=on_paid)))
+    async with BotSandbox(dp) as sandbox:
+        alice = sandbox.user("Alice", stars=100)
+        await alice.send("/start")
+        await alice.tap("Buy")
+        await alice.pay()
+        await alice.send("/start")
+        await sandbox.advance(days=30)
+        assert alice.balance == 20
+        await alice.tap("Elsewhere")
+        assert texts(alice)[-1] == "Elsewhere"
+
+
 async def test_what_lies_over_the_dialog_stays_below_the_thanks(counter: Counter) -> None:
     dp = dispatcher(shop(), stand_dialog(buy(counter, paid_state=Stand.thanks)))
     async with BotSandbox(dp) as sandbox:

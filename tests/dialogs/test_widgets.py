@@ -291,6 +291,11 @@ async def test_access_that_a_handler_grants_is_seen_in_the_same_update(bot: Reco
     assert alice.buttons == ["Trial", "Lounge", "Sticker"]
 
 
+async def test_a_window_may_have_data_of_any_name(bot: RecordingBot) -> None:
+    alice = await opened(bot, Const("."), *members_only(), getter={"data": {}, "item": 1, "stage": "main"})
+    assert alice.buttons == ["Join"]
+
+
 async def test_conditions_hold_in_lines_of_lists_and_texts(bot: RecordingBot) -> None:
     line = Button(Format("{item}"), id="line", when=has_access("club"))
     lines = ListGroup(line, id="lines", item_id_getter=str, items=["a", "b"])

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from aiogram_neonpay.phrases.checkout import CHECKOUT
+from aiogram_neonpay.phrases.keyboards import KEYBOARDS
 from aiogram_neonpay.phrases.numbers import NUMBERS
 from aiogram_neonpay.phrases.phrase import Phrase
 from aiogram_neonpay.phrases.selling import SELLING
@@ -17,6 +18,7 @@ __all__ = ["PHRASES", "Phrase"]
 
 _PARTS = (
     CHECKOUT,
+    KEYBOARDS,
     NUMBERS,
     SELLING,
 )

@@ -21,6 +21,8 @@ __all__ = [
     "check_stage_id",
     "check_state",
     "check_text",
+    "check_thank_you",
+    "check_tidy",
     "is_text",
 ]
 
@@ -32,6 +34,8 @@ MAX_ACCESS = 64
 """Characters of the name of an access. Ours."""
 LONGEST_ACCESS = 100 * 365 * 86400
 """Seconds: a hundred years. Ours; for ever is ``access_for=None``."""
+MAX_MESSAGE = 4096
+"""Characters. Bot API ``sendMessage``, parameter ``text``."""
 MAX_STATE = 256
 """Characters of the name of an FSM state. Ours."""
 MAX_DEPTH = 32
@@ -132,6 +136,24 @@ def check_state(name: str, value: object) -> None:
     if state == "*":
         raise ValidationError(name, "must be one state, not any", value)
     check_text(name, state, MAX_STATE)
+
+
+def check_tidy(value: object) -> None:
+    """Refuse what is no way to tidy up.
+
+    :raises ValidationError: unless it is ``"keep"``, ``"delete"`` or ``"receipt"``.
+    """
+    if value not in ("keep", "delete", "receipt"):
+        raise ValidationError("tidy", 'must be "keep", "delete" or "receipt"', value)
+
+
+def check_thank_you(value: object) -> None:
+    """Refuse what cannot thank a buyer; ``True``, ``False`` and ``None`` pass.
+
+    :raises ValidationError: unless it is a text of 1-4096 characters.
+    """
+    if value is not None and not isinstance(value, bool):
+        check_text("thank_you", value, MAX_MESSAGE)
 
 
 def check_stage_id(value: object) -> str:

@@ -14,11 +14,12 @@ from aiogram.types import CallbackQuery, InlineQueryResultArticle, Message
 from aiogram_neonpay.access import AccessDesk
 from aiogram_neonpay.adapters import AiogramAdapter
 from aiogram_neonpay.delivery import Propagate
+from aiogram_neonpay.doorway import Doorway
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
-from aiogram_neonpay.gallery import Gallery
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import Offer, Seller, check_user_id
 from aiogram_neonpay.ledger.buyers import GRACE
+from aiogram_neonpay.links import Links
 from aiogram_neonpay.media import MediaSeller
 from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
 from aiogram_neonpay.places import place_of
@@ -26,7 +27,7 @@ from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES, Retries
 from aiogram_neonpay.routers import AskForUpdates, payment_routers, watch_root
 from aiogram_neonpay.shop import Clock, Legacy, Shop
-from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource
+from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource, Tidy
 from aiogram_neonpay.tracking import Tracker
 
 __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentStatus"]
@@ -34,7 +35,7 @@ __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentSt
 logger = logging.getLogger("aiogram_neonpay")
 
 
-class NeonPay(Gallery):
+class NeonPay(Doorway):
     """Sells stages for Telegram Stars; make one with :func:`~aiogram_neonpay.neonpay_router`.
 
     ``dp.include_router(pay)`` is the whole installation. Handlers get it injected as ``neonpay``.
@@ -43,7 +44,7 @@ class NeonPay(Gallery):
     def __init__(
         self,
         stages: StageSource | AiogramAdapter = None,
-        thank_you_message: str | None = None,
+        thank_you_message: str | bool | None = None,
         *,
         bot: Bot | None = None,
         storage: BaseStorage | None = None,
@@ -56,6 +57,7 @@ class NeonPay(Gallery):
         reconcile_every: float | None = RECONCILE_EVERY,
         legacy: Legacy | None = None,
         grace: float = GRACE,
+        tidy: Tidy = "keep",
         max_stages: int | None = None,
     ) -> None:
         super().__init__(name="neonpay")
@@ -74,13 +76,16 @@ class NeonPay(Gallery):
             texts=texts,
             legacy=legacy,
             grace=grace,
+            tidy=tidy,
+            thank_you=thank_you_message,
         )
         self._access = AccessDesk(self._shop)
         self._seller = Seller(self._shop)
         self._media_seller = MediaSeller(self._shop, self._seller)
+        self._links = Links(self._shop, self._seller)
         self._tracker = Tracker(self._shop)
         self._installation = Installation(
-            self, self._shop, self._seller, Retries(retries), reconcile_every, propagate, thank_you_message
+            self, self._shop, self._seller, self._links, Retries(retries), reconcile_every, propagate
         )
         self._bot: Bot | None = None
         self.thank_you_message = thank_you_message

@@ -46,6 +46,7 @@ from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 from aiogram_neonpay.states import prepare
+from aiogram_neonpay.tidying import Tidier
 from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
 
@@ -77,7 +78,6 @@ class Delivery:
         way: Way,
         retries: Retries,
         propagate: Propagate,
-        thanks: str | None,
     ) -> None:
         self._shop = shop
         self._entitlements = Entitlements(shop)
@@ -90,7 +90,7 @@ class Delivery:
         self._way = way
         self._retries = retries
         self._before_plain = propagate == "always"
-        self._thanks = thanks
+        self._tidier = Tidier(shop)
 
     async def on_paid(
         self, handler: Next, update: Update, message: Message, paid: SuccessfulPayment, data: dict[str, Any]
@@ -259,9 +259,7 @@ class Delivery:
         """Settle a charge by what was seen on the way, not by what the chain of handlers returned."""
         reference = claim.key.name
         if attempt.is_delivered:
-            await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
-            if self._thanks is not None and isinstance(attempt.event, PaymentEvent):
-                self._feed.spawn(attempt.event.answer(self._thanks), f"the thank-you of payment {reference}")
+            await self._delivered(bot, claim, attempt)
             return response
         error: Exception | None = attempt.error or attempt.listener_error
         rejection = None if error is None else rejection_of(error)
@@ -278,10 +276,19 @@ class Delivery:
             await self._outcomes.failed(bot, claim, error, attempt)
             raise error
         if claim.body.get("gave"):  # the access is what was bought
-            await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
+            await self._delivered(bot, claim, attempt)
         else:
             await self._outcomes.set_aside(bot, claim, attempt.event.stage, "no_handler")
         return response
+
+    async def _delivered(self, bot: Bot, claim: Claim, attempt: Attempt) -> None:
+        """Settle a charge as delivered, and tidy up."""
+        buyer: dict[str, Any] = (claim.body.get("carrier") or {}).get("from") or {}  # before it is dropped
+        await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
+        assert isinstance(attempt.event, PaymentEvent)
+        tidying = self._tidier.after(bot, attempt.event, buyer.get("language_code"))
+        if tidying is not None:
+            self._feed.spawn(tidying, f"the tidying after payment {claim.key.name}")
 
 
 def _event(kind: type[E], bot: Bot, claim: Claim, stage: PaymentStage | None, message: Message, **fields: Any) -> E:

@@ -15,7 +15,7 @@ from aiogram_neonpay.ledger.buyers import GRACE
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES
 from aiogram_neonpay.shop import Clock, Legacy
-from aiogram_neonpay.stages import StageSource
+from aiogram_neonpay.stages import StageSource, Tidy
 
 __all__ = ["create_neonpay", "neonpay_router"]
 
@@ -34,6 +34,8 @@ def neonpay_router(
     reconcile_every: float | None = RECONCILE_EVERY,
     legacy: Legacy | None = None,
     grace: float = GRACE,
+    tidy: Tidy = "keep",
+    thank_you: str | bool = False,
 ) -> NeonPay:
     """Return a router that sells; ``dp.include_router(pay)`` installs it.
 
@@ -55,6 +57,9 @@ def neonpay_router(
         checkout that is not ours, it returns a :class:`LegacyInvoice`, or ``None`` to leave it to the bot.
     :param grace: seconds after the end of a subscription's period for which its renewal is waited for, up to 30 days:
         so long the access holds, and ``subscription_expired`` waits.
+    :param tidy: what becomes of an invoice message and its prompts once it is paid: ``"keep"`` leaves them,
+        ``"delete"`` deletes them, ``"receipt"`` puts a receipt in their place.
+    :param thank_you: a text that every buyer gets once a payment was delivered, or ``True`` for the built-in one.
     :raises ConfigurationError: when ``stages`` or ``storage`` are of the wrong kind.
     :raises ValidationError: for a bad stage id, secret, schedule or pause.
     """
@@ -71,6 +76,8 @@ def neonpay_router(
         reconcile_every=reconcile_every,
         legacy=legacy,
         grace=grace,
+        tidy=tidy,
+        thank_you_message=thank_you,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from aiogram import Bot, Dispatcher, Router
@@ -18,10 +19,12 @@ from aiogram_neonpay.delivery import Delivery, Propagate
 from aiogram_neonpay.doctor import Doctor
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.feed import DRAIN, Feed
+from aiogram_neonpay.following import Following
 from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
 from aiogram_neonpay.invoices import Seller
 from aiogram_neonpay.ledger.base import buyer_name
 from aiogram_neonpay.ledger.charges import DELIVER, Claim
+from aiogram_neonpay.links import START_LINK, Links, StartLink, start_parameter
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
 from aiogram_neonpay.purchases import Purchases
@@ -62,6 +65,10 @@ class UpdateHook:
                 or CLAIM in data
             ):
                 return self.installation.on_payment_message(handler, event, message, data)
+            if message.text is not None and message.text.startswith("/start"):
+                came_by = start_parameter(message.text)
+                if came_by is not None:
+                    return self.installation.on_start_link(handler, event, came_by, data)
         elif event.pre_checkout_query is not None:
             query = event.pre_checkout_query
             is_ours, token = self._shop.read_payload(
@@ -98,10 +105,10 @@ class Installation:
         pay: Router,
         shop: Shop,
         seller: Seller,
+        links: Links,
         retries: Retries,
         reconcile_every: float | None,
         propagate: Propagate,
-        thanks: str | None,
     ) -> None:
         self._pay = pay
         self.shop = shop
@@ -116,11 +123,13 @@ class Installation:
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
         self.outages = Outages(shop, self.feed, self.worker)
-        self.delivery = Delivery(shop, self.feed, news, self.worker, self.outages, way, retries, propagate, thanks)
+        self.delivery = Delivery(shop, self.feed, news, self.worker, self.outages, way, retries, propagate)
         self.purchases = Purchases(shop, self.feed, self.delivery)
         self.cashier = Cashier(shop, self.feed, way, news)
         self._checkout_gate = Gate(self.cashier.decide, CHECKOUT)
         self._tap_gate = TapGate(shop, seller)
+        self._links = links
+        self._following: Following | None = None
 
     @contextmanager
     def rehearsing(self, clock: Clock, timing: Timing, storage: BaseStorage) -> Iterator[None]:
@@ -189,6 +198,26 @@ class Installation:
                 return await self.delivery.on_paid(handler, update, message, message.successful_payment, data)
             assert message.refunded_payment is not None
             return await self.delivery.on_refunded(handler, update, message, message.refunded_payment, data)
+        finally:
+            self.shop.put_down(token)
+
+    async def on_start_link(
+        self, handler: Next, update: Update, came_by: tuple[str | None, str], data: dict[str, Any]
+    ) -> Any:
+        """Let the bot's own handlers have a ``/start`` that came by a deep link of ours, then send its invoice."""
+        bot: Bot = data["bot"]
+        addressed, parameter = came_by
+        if addressed is not None and addressed.lower() != ((await bot.me()).username or "").lower():
+            return await handler(update, data)
+        assert self.shop.dispatcher is not None
+        if self._following is None:
+            self._following = Following(self.shop.dispatcher)
+        token = self.shop.take_in_hand(bot)
+        try:
+            link = await self._links.find(bot, parameter)
+            opening = partial(self._links.open, bot, link)
+            shown = link if isinstance(link, StartLink) else None
+            return await self._following.carry(handler, update, opening, {**data, START_LINK: shown})
         finally:
             self.shop.put_down(token)
 

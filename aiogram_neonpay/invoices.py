@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ from aiogram_neonpay.payload import InvoiceToken, dump_metadata, metadata_room, 
 from aiogram_neonpay.sending import calling_telegram, send_once
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.tidying import Tidier
 
 __all__ = ["Offer", "Seller"]
 
@@ -125,11 +127,21 @@ class Seller:
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
+        self._tidier = Tidier(shop)
 
     async def send(
-        self, bot: Bot, chat_id: int | str, offer: Offer, options: dict[str, Any], language: str | None = None
+        self,
+        bot: Bot,
+        chat_id: int | str,
+        offer: Offer,
+        options: dict[str, Any],
+        language: str | None = None,
+        prompts: Sequence[int] = (),
     ) -> Message:
-        """Send an invoice message (Bot API ``sendInvoice``), or for a subscription a message with its link."""
+        """Send an invoice message (Bot API ``sendInvoice``), or for a subscription a message with its link.
+
+        :param prompts: ids of messages of the same chat that led to it, to be tidied away with it.
+        """
         _check_options("send_payment", options, _MESSAGE_OPTIONS)
         markup = options.pop("reply_markup", None)
         if markup is not None and not isinstance(markup, InlineKeyboardMarkup):
@@ -137,7 +149,24 @@ class Seller:
         asked = {"chat": chat_id, "kind": "message", "markup": markup, **options}
         invoice = await self.make(bot, offer, asked)
         if invoice.stage.subscription:
-            return await self._send_link(invoice, chat_id, markup, options, language, once=offer.key is not None)
+            sent = await self._send_link(invoice, chat_id, markup, options, language, once=offer.key is not None)
+        else:
+            sent = await self._send_invoice(invoice, chat_id, markup, options, language, once=offer.key is not None)
+        is_one_buyers = offer.bound or offer.single_use or (offer.buyer is not None and offer.buyer == chat_id)
+        if is_one_buyers and self._tidier.is_wanted(invoice.stage):
+            await self._tidier.note(bot, invoice.token.invoice_id, sent, prompts)
+        return sent
+
+    async def _send_invoice(
+        self,
+        invoice: Invoice,
+        chat_id: int | str,
+        markup: InlineKeyboardMarkup | None,
+        options: dict[str, Any],
+        language: str | None,
+        *,
+        once: bool,
+    ) -> Message:
         if markup is not None:
             amount = invoice.token.amount
             label = self._shop.texts.get("pay_button", language, amount=amount)
@@ -147,12 +176,12 @@ class Seller:
         parameters = {**invoice.parameters(), **options}
 
         async def deliver() -> Message:
-            with calling_telegram(f"the invoice of stage {offer.stage_id!r}"):
-                return await bot.send_invoice(chat_id, **parameters)
+            with calling_telegram(f"the invoice of stage {invoice.token.stage_id!r}"):
+                return await invoice.bot.send_invoice(chat_id, **parameters)
 
-        if offer.key is None:
+        if not once:
             return await deliver()
-        return await send_once(self._shop.invoices, bot, invoice.token.invoice_id, deliver)
+        return await send_once(self._shop.invoices, invoice.bot, invoice.token.invoice_id, deliver)
 
     async def _send_link(
         self,

@@ -42,6 +42,7 @@ from aiogram_neonpay.factory import create_neonpay, neonpay_router
 from aiogram_neonpay.filters import HasAccess, PaidStage
 from aiogram_neonpay.findings import Finding, ReconcileReport
 from aiogram_neonpay.keyboards import donate_keyboard
+from aiogram_neonpay.links import StartLink
 from aiogram_neonpay.models import (
     Checkout,
     InvoiceLink,
@@ -99,6 +100,7 @@ __all__ = [
     "ReportRow",
     "SQLiteStorage",
     "StageNotFoundError",
+    "StartLink",
     "Subscription",
     "SubscriptionCanceled",
     "SubscriptionError",

@@ -14,19 +14,20 @@ from typing import Any
 from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import BaseStorage
 
-from aiogram_neonpay.checks import check_stage_id, is_text
+from aiogram_neonpay.checks import check_stage_id, check_thank_you, check_tidy, is_text
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.buyers import GRACE, Buyers
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
+from aiogram_neonpay.ledger.links import StoredLinks
 from aiogram_neonpay.ledger.readings import Readings
 from aiogram_neonpay.ledger.stock import Stocks
 from aiogram_neonpay.ledger.timed import in_time
 from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
 from aiogram_neonpay.records import payment_of
-from aiogram_neonpay.stages import Catalog, PaymentStage
+from aiogram_neonpay.stages import Catalog, PaymentStage, Tidy
 from aiogram_neonpay.texts import Texts
 from aiogram_neonpay.timing import LoopTiming, Timing
 
@@ -70,6 +71,8 @@ class Shop:
         texts: Mapping[str, Mapping[str, str]] | None = None,
         legacy: Legacy | None = None,
         grace: float = GRACE,
+        tidy: Tidy = "keep",
+        thank_you: str | bool | None = None,
     ) -> None:
         if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
             raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
@@ -84,7 +87,11 @@ class Shop:
             raise ConfigurationError(f"legacy must be a plain function, not {legacy!r:.60}: it is asked on the spot")
         if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= LONGEST_GRACE:
             raise ValidationError("grace", f"must be seconds, 0-{LONGEST_GRACE}", grace)
+        check_tidy(tidy)
+        check_thank_you(thank_you)
         self.catalog = catalog
+        self.tidy = tidy
+        self.thank_you = thank_you
         self.grace = float(grace)
         self.legacy = legacy
         self.texts = Texts(texts)
@@ -295,6 +302,11 @@ class Shop:
         if self._invoices is None:
             self._invoices = StoredInvoices(self.engine)
         return self._invoices
+
+    @property
+    def links(self) -> StoredLinks:
+        """What long deep links stand for, in the ledger."""
+        return StoredLinks(self.engine)
 
     @property
     def readings(self) -> Readings:

@@ -8,7 +8,6 @@ from aiogram_neonpay.errors import ValidationError
 from aiogram_neonpay.gallery import Gallery
 from aiogram_neonpay.links import Links, StartLink
 from aiogram_neonpay.stages import PaymentStage
-from aiogram_neonpay.texts import Texts
 
 __all__ = ["Doorway"]
 
@@ -17,11 +16,6 @@ class Doorway(Gallery):
     """Makes the links by which people come."""
 
     _links: Links
-
-    @property
-    def texts(self) -> Texts:
-        """The sentences that people read, with the author's own in place of the built-in ones."""
-        return self._shop.texts
 
     async def load_stage(self, stage_id: str) -> PaymentStage | None:
         """Return a stage as it is sold now, asking the loader for one that this process does not know."""

@@ -180,7 +180,7 @@ async def test_links_outlive_a_change_of_the_secret() -> None:
         {"secret": "the first secret"},
         {"secret": "another secret!!", "previous_secrets": ["the first secret"]},
     ):
-        pay = neonpay_router(stages, **secrets)  # type: ignore[arg-type]
+        pay = neonpay_router(stages, **secrets)
         dp = Dispatcher()
         dp.include_router(pay)
         async with BotSandbox(dp, SandboxOptions(seed=1)) as sandbox:

@@ -22,7 +22,8 @@ SUPPORT = (
     # an address.
     sentence(
         "paysupport",
-        "Something went wrong with a payment in {bot}? Write to {contact}, with the day and the amount of the payment.\n\n"
+        "Something went wrong with a payment in {bot}? Write to {contact}, with the day and the amount of the payment."
+        "\n\n"
         "Telegram's own support cannot help with purchases in this bot.",
     ),
     # Translators: Answer to /paysupport; below it are buttons with payments.

@@ -11,8 +11,6 @@ import pytest_asyncio
 from aiogram import Dispatcher, F, Router
 from aiogram.filters import CommandObject, CommandStart
 from aiogram.types import Message
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aiogram_neonpay import (
     PaymentResult,
@@ -27,10 +25,6 @@ from aiogram_neonpay.testing import BotSandbox, BotUser, SandboxOptions
 pytestmark = pytest.mark.asyncio
 
 LONG = "a.very.long-stage_id." + "x" * 43
-stage_ids = st.text("abcXYZ019_-.", min_size=1, max_size=64)
-words = st.text(min_size=1, max_size=64).filter(
-    lambda text: bool(text.strip()) and all(ord(sign) >= 32 and not 0x7F <= ord(sign) <= 0x9F for sign in text)
-)
 
 
 class Shop:
@@ -277,16 +271,3 @@ async def test_what_a_link_cannot_carry_is_refused_by_name(
     with pytest.raises(ValidationError) as refused:
         await shop.pay.create_start_link("premium", **options)
     assert refused.value.field == field
-
-
-@given(
-    stage_ids,
-    st.none() | words | st.integers(-(1 << 63), (1 << 63) - 1),
-    st.none() | words,
-    st.none() | st.integers(1, 10**12),
-)
-def test_what_a_link_says_is_read_as_it_was_written(
-    stage_id: str, ref: str | int | None, promo: str | None, amount: int | None
-) -> None:
-    link = StartLink(stage_id, ref, promo, amount)
-    assert StartLink.load(link.dump()) == link

@@ -57,6 +57,8 @@ from aiogram_neonpay.reports import Report, ReportRow
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.sqlite import SQLiteStorage
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.storefront.inline import inline_router
+from aiogram_neonpay.storefront.support.router import support_router
 
 __all__ = [
     "Access",
@@ -115,5 +117,7 @@ __all__ = [
     "ValidationError",
     "create_neonpay",
     "donate_keyboard",
+    "inline_router",
     "neonpay_router",
+    "support_router",
 ]

@@ -9,10 +9,11 @@ from typing import Any
 
 from aiogram import Bot, Dispatcher, Router
 from aiogram.fsm.storage.base import BaseStorage
-from aiogram.types import CallbackQuery, InlineQueryResultArticle, Message
+from aiogram.types import CallbackQuery, InaccessibleMessage, InlineQueryResultArticle, Message
 
 from aiogram_neonpay.access import AccessDesk
 from aiogram_neonpay.adapters import AiogramAdapter
+from aiogram_neonpay.checks import check_prompts
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.doorway import Doorway
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
@@ -197,6 +198,7 @@ class NeonPay(Doorway):
         track: bool = False,
         expires_in: float | None = None,
         buyer_only: bool | None = None,
+        prompts: Sequence[Message | InaccessibleMessage | int] = (),
         bot: Bot | None = None,
         **send_invoice_options: Any,
     ) -> Message:
@@ -211,6 +213,7 @@ class NeonPay(Doorway):
         :param track: store the invoice, so that ``invoice_status`` and ``cancel_invoice`` know it.
         :param expires_in: seconds; without it a stored invoice expires after 30 days, a plain one never.
         :param buyer_only: whether only ``user_id`` may pay; by default so wherever others see the invoice.
+        :param prompts: messages of the same chat that led to the invoice; ``tidy=`` deletes them with it.
         :param bot: which bot sells; needed only outside handlers when several are known.
         :param send_invoice_options: further parameters of Bot API ``sendInvoice``; a keyboard gets its Pay button.
         :raises StageNotFoundError: for a stage that is not in the catalog.
@@ -226,7 +229,7 @@ class NeonPay(Doorway):
             raise ValidationError("chat_id", "must be a chat id (int) or a @username (str)", chat)
         bound = (user_id is not None and chat != user_id) if buyer_only is None else buyer_only
         offer = Offer(stage_id, user_id, bound, amount, metadata, key, single_use, track, expires_in)
-        return await self._seller.send(acting, chat, offer, send_invoice_options)
+        return await self._seller.send(acting, chat, offer, send_invoice_options, prompts=check_prompts(prompts))
 
     async def answer_payment(
         self,
@@ -240,6 +243,7 @@ class NeonPay(Doorway):
         track: bool = False,
         expires_in: float | None = None,
         buyer_only: bool | None = None,
+        prompts: Sequence[Message | InaccessibleMessage | int] = (),
         bot: Bot | None = None,
         **send_invoice_options: Any,
     ) -> Message:
@@ -254,7 +258,7 @@ class NeonPay(Doorway):
         offer = Offer(stage_id, place.buyer, bound, amount, metadata, key, single_use, track, expires_in)
         language = event.from_user.language_code if event.from_user is not None else None
         options = {**place.options(), **send_invoice_options}
-        return await self._seller.send(acting, place.chat_id, offer, options, language)
+        return await self._seller.send(acting, place.chat_id, offer, options, language, check_prompts(prompts))
 
     async def create_link(
         self,

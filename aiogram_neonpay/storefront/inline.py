@@ -133,7 +133,7 @@ class InlineCounter:
                 results,  # type: ignore[arg-type]
                 cache_time=self.cache_time,
                 is_personal=personal,
-                next_offset=str(more) if more < len(ids) else "",
+                next_offset=str(more) if more < len(ids) else None,
             )
         except TelegramAPIError as error:
             logger.info("an inline query was answered too late (%s)", error.message)

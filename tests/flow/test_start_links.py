@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import pytest_asyncio
-from aiogram import Dispatcher, F, Router
+from aiogram import Bot, Dispatcher, F, Router
 from aiogram.filters import CommandObject, CommandStart
 from aiogram.types import Message
 
@@ -213,6 +213,23 @@ async def test_the_invoice_comes_though_the_bots_own_handler_fails(
     await alice.open_link(await shop.pay.create_start_link("premium"))
     assert said(alice) == ["Premium"]
     assert [type(error) for error in sandbox.errors] == [KeyError]
+
+
+async def test_a_bot_behind_a_webhook_opens_links_too(shop: Shop) -> None:
+    async def tell_telegram(bot: Bot) -> None:
+        await bot.set_webhook("https://shop.example/hook")
+
+    shop.dp.startup.register(tell_telegram)
+    async with BotSandbox(shop.dp) as sandbox:
+        bob = sandbox.user("Bob", stars=30)
+        await bob.open_link(await shop.pay.create_start_link("premium"))
+        assert said(bob) == ["Welcome", "Premium"]
+
+
+async def test_what_is_too_long_for_a_link_is_kept_and_what_fits_is_not(shop: Shop, sandbox: BotSandbox) -> None:
+    assert parameter(await shop.pay.create_start_link("premium", ref="x" * 31)).startswith("np1-")
+    assert len(parameter(await shop.pay.create_start_link("premium", ref="x" * 31))) == 64
+    assert parameter(await shop.pay.create_start_link("premium", ref="x" * 32)).startswith("np1_")
 
 
 async def test_what_a_handler_returns_is_said_before_the_invoice(shop: Shop, alice: BotUser) -> None:

@@ -142,6 +142,7 @@ async def test_a_question_reaches_the_admins_with_its_payment_and_the_answer_com
     assert f"#p{reference}" in scene.posted()[-1].text and scene.posted()[-1].text.endswith("Thanks!")
     assert scene.alice.messages()[-4].text == "It is on"  # the answer stays
     assert scene.shop.heard == []
+    assert [message.buttons for message in scene.alice.messages() if message.buttons] == [(("Write back",),)]
 
 
 async def test_a_question_about_no_payment(scene: Scene) -> None:

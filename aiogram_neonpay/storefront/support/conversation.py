@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
+from contextlib import suppress
 from typing import Any
 
 from aiogram import Bot
@@ -98,9 +99,9 @@ class Conversation:
             return
         payments = await _payments(neonpay, user.id, bot)
         if not payments:
-            await self._ask(neonpay, state, language, None)
             text, builder = self._question(neonpay, language, None)
-            await message.answer(text, reply_markup=_markup(builder), parse_mode=None)
+            shown = await message.answer(text, reply_markup=_markup(builder), parse_mode=None)
+            await _ask(state, None, shown)
             return
         builder = InlineKeyboardBuilder()
         for payment in payments:
@@ -125,21 +126,10 @@ class Conversation:
             if payment is None or payment.user_id != query.from_user.id:
                 await query.answer(neonpay.texts.get("unavailable", language), show_alert=True)
                 return
-        await self._ask(neonpay, state, language, payment)
         text, builder = self._question(neonpay, language, payment)
         # The admins' answer stays; the list of payments has done its work.
-        await self._show(query, text, _markup(builder), anew=callback_data.action == "back")
-
-    async def _ask(
-        self, neonpay: NeonPay, state: FSMContext, language: str | None, payment: PaymentResult | None
-    ) -> None:
-        """Enter the state in which the next message is the question."""
-        before = await state.get_state()
-        if before == Asking.question.state:
-            before = (await state.get_data()).get(KEY, {}).get("before")
-        reference = None if payment is None else payment.reference
-        await state.update_data({KEY: {"reference": reference, "before": before}})
-        await state.set_state(Asking.question)
+        shown = await self._show(query, text, _markup(builder), anew=callback_data.action == "back")
+        await _ask(state, payment, shown)
 
     def _question(
         self, neonpay: NeonPay, language: str | None, payment: PaymentResult | None
@@ -151,19 +141,22 @@ class Conversation:
             return say("support_write", language), builder
         return say("support_write_about", language, payment=_label(payment)), builder
 
-    async def _show(self, query: CallbackQuery, text: str, markup: InlineKeyboardMarkup | None, *, anew: bool) -> None:
+    async def _show(
+        self, query: CallbackQuery, text: str, markup: InlineKeyboardMarkup | None, *, anew: bool
+    ) -> Message:
+        """Put a text in place of the message that was tapped, or below it; return what stands there now."""
         try:
             await query.answer()
         except TelegramAPIError as error:
             logger.info("a tap was answered too late (%s)", error.message)
         if not isinstance(query.message, Message) or anew:
             assert query.bot is not None
-            await query.bot.send_message(query.from_user.id, text, reply_markup=markup, parse_mode=None)
-            return
+            return await query.bot.send_message(query.from_user.id, text, reply_markup=markup, parse_mode=None)
         try:
             await query.message.edit_text(text, reply_markup=markup, parse_mode=None)
         except TelegramAPIError as error:
             logger.info("a message of the support was not edited (%s)", error.message)  # tapped twice
+        return query.message
 
     async def cancel(self, message: Message, neonpay: NeonPay, state: FSMContext) -> None:
         """Answer ``/cancel``."""
@@ -210,6 +203,19 @@ class Conversation:
             text = say("support_sent", language)
         await _leave(state)
         await message.answer(text, parse_mode=None)
+        if asked.get("shown"):
+            with suppress(TelegramAPIError):  # what it cancels is done; that the button is gone already is no news
+                await bot.edit_message_reply_markup(chat_id=message.chat.id, message_id=asked["shown"])
+
+
+async def _ask(state: FSMContext, payment: PaymentResult | None, shown: Message) -> None:
+    """Enter the state in which the next message is the question."""
+    before = await state.get_state()
+    if before == Asking.question.state:
+        before = (await state.get_data()).get(KEY, {}).get("before")
+    reference = None if payment is None else payment.reference
+    await state.update_data({KEY: {"reference": reference, "before": before, "shown": shown.message_id}})
+    await state.set_state(Asking.question)
 
 
 async def _leave(state: FSMContext) -> None:

@@ -15,13 +15,14 @@ from aiogram_neonpay.access import AccessDesk
 from aiogram_neonpay.adapters import AiogramAdapter
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
-from aiogram_neonpay.gallery import Gallery
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import Offer, Seller, check_user_id
 from aiogram_neonpay.ledger.buyers import GRACE
 from aiogram_neonpay.media import MediaSeller
 from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
 from aiogram_neonpay.places import place_of
+from aiogram_neonpay.promo import PromoCode
+from aiogram_neonpay.promotions import Promotions
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES, Retries
 from aiogram_neonpay.routers import AskForUpdates, payment_routers, watch_root
@@ -34,7 +35,7 @@ __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentSt
 logger = logging.getLogger("aiogram_neonpay")
 
 
-class NeonPay(Gallery):
+class NeonPay(Promotions):
     """Sells stages for Telegram Stars; make one with :func:`~aiogram_neonpay.neonpay_router`.
 
     ``dp.include_router(pay)`` is the whole installation. Handlers get it injected as ``neonpay``.
@@ -57,6 +58,7 @@ class NeonPay(Gallery):
         legacy: Legacy | None = None,
         grace: float = GRACE,
         max_stages: int | None = None,
+        promos: Mapping[str, PromoCode] | None = None,
     ) -> None:
         super().__init__(name="neonpay")
         adapter = stages if isinstance(stages, AiogramAdapter) else None
@@ -74,6 +76,7 @@ class NeonPay(Gallery):
             texts=texts,
             legacy=legacy,
             grace=grace,
+            promos=promos,
         )
         self._access = AccessDesk(self._shop)
         self._seller = Seller(self._shop)
@@ -188,6 +191,8 @@ class NeonPay(Gallery):
         track: bool = False,
         expires_in: float | None = None,
         buyer_only: bool | None = None,
+        promo: str | None = None,
+        gift: bool = False,
         bot: Bot | None = None,
         **send_invoice_options: Any,
     ) -> Message:
@@ -202,10 +207,13 @@ class NeonPay(Gallery):
         :param track: store the invoice, so that ``invoice_status`` and ``cancel_invoice`` know it.
         :param expires_in: seconds; without it a stored invoice expires after 30 days, a plain one never.
         :param buyer_only: whether only ``user_id`` may pay; by default so wherever others see the invoice.
+        :param promo: a promo code, in small or capital letters; a use of it is reserved for the invoice.
+        :param gift: bought for somebody else: once paid the buyer gets a link, and who opens it gets what was bought.
         :param bot: which bot sells; needed only outside handlers when several are known.
         :param send_invoice_options: further parameters of Bot API ``sendInvoice``; a keyboard gets its Pay button.
         :raises StageNotFoundError: for a stage that is not in the catalog.
         :raises InvoiceError: when Telegram refuses, the stage is not on sale, or the key was used otherwise.
+        :raises PromoError: when the promo code cannot be used; its ``text`` is for the buyer.
         :raises ValidationError: naming the parameter, its limit and the value.
         """
         acting = self._acting(bot)
@@ -216,7 +224,9 @@ class NeonPay(Gallery):
         if isinstance(chat, bool) or not isinstance(chat, (int, str)):
             raise ValidationError("chat_id", "must be a chat id (int) or a @username (str)", chat)
         bound = (user_id is not None and chat != user_id) if buyer_only is None else buyer_only
-        offer = Offer(stage_id, user_id, bound, amount, metadata, key, single_use, track, expires_in)
+        offer = Offer(
+            stage_id, user_id, bound, amount, metadata, key, single_use, track, expires_in, promo=promo, gift=gift
+        )
         return await self._seller.send(acting, chat, offer, send_invoice_options)
 
     async def answer_payment(
@@ -231,6 +241,8 @@ class NeonPay(Gallery):
         track: bool = False,
         expires_in: float | None = None,
         buyer_only: bool | None = None,
+        promo: str | None = None,
+        gift: bool = False,
         bot: Bot | None = None,
         **send_invoice_options: Any,
     ) -> Message:
@@ -242,7 +254,9 @@ class NeonPay(Gallery):
         place = place_of(event)
         acting = self._acting(bot or event.bot)
         bound = (place.buyer is not None and not place.private) if buyer_only is None else buyer_only
-        offer = Offer(stage_id, place.buyer, bound, amount, metadata, key, single_use, track, expires_in)
+        offer = Offer(
+            stage_id, place.buyer, bound, amount, metadata, key, single_use, track, expires_in, promo=promo, gift=gift
+        )
         language = event.from_user.language_code if event.from_user is not None else None
         options = {**place.options(), **send_invoice_options}
         return await self._seller.send(acting, place.chat_id, offer, options, language)
@@ -259,6 +273,8 @@ class NeonPay(Gallery):
         track: bool = False,
         expires_in: float | None = None,
         buyer_only: bool | None = None,
+        promo: str | None = None,
+        gift: bool = False,
         bot: Bot | None = None,
         **create_invoice_link_options: Any,
     ) -> InvoiceLink:
@@ -270,7 +286,9 @@ class NeonPay(Gallery):
         """
         acting = self._acting(bot)
         bound = (user_id is not None) if buyer_only is None else buyer_only
-        offer = Offer(stage_id, user_id, bound, amount, metadata, key, single_use, track, expires_in)
+        offer = Offer(
+            stage_id, user_id, bound, amount, metadata, key, single_use, track, expires_in, promo=promo, gift=gift
+        )
         url, invoice_id = await self._seller.link(acting, offer, create_invoice_link_options)
         return InvoiceLink(url, invoice_id)
 
@@ -285,6 +303,8 @@ class NeonPay(Gallery):
         single_use: bool = False,
         track: bool = False,
         expires_in: float | None = None,
+        promo: str | None = None,
+        gift: bool = False,
         bot: Bot | None = None,
         **article_options: Any,
     ) -> InlineQueryResultArticle:
@@ -297,7 +317,11 @@ class NeonPay(Gallery):
         The other parameters and errors are those of :meth:`send_payment`.
         """
         acting = self._acting(bot)
-        offer = Offer(stage_id, user_id, user_id is not None, amount, metadata, None, single_use, track, expires_in)
+        offer = Offer(
+            *(stage_id, user_id, user_id is not None, amount, metadata, None, single_use, track, expires_in),
+            promo=promo,
+            gift=gift,
+        )
         return await self._seller.inline_result(acting, offer, id, article_options)
 
     # Stored invoices

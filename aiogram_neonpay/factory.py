@@ -12,6 +12,7 @@ from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.ledger.buyers import GRACE
+from aiogram_neonpay.promo import PromoCode
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES
 from aiogram_neonpay.shop import Clock, Legacy
@@ -34,6 +35,7 @@ def neonpay_router(
     reconcile_every: float | None = RECONCILE_EVERY,
     legacy: Legacy | None = None,
     grace: float = GRACE,
+    promos: Mapping[str, PromoCode] | None = None,
 ) -> NeonPay:
     """Return a router that sells; ``dp.include_router(pay)`` installs it.
 
@@ -55,6 +57,7 @@ def neonpay_router(
         checkout that is not ours, it returns a :class:`LegacyInvoice`, or ``None`` to leave it to the bot.
     :param grace: seconds after the end of a subscription's period for which its renewal is waited for, up to 30 days:
         so long the access holds, and ``subscription_expired`` waits.
+    :param promos: promo codes, by code; ``create_promo`` makes others while the bot runs.
     :raises ConfigurationError: when ``stages`` or ``storage`` are of the wrong kind.
     :raises ValidationError: for a bad stage id, secret, schedule or pause.
     """
@@ -71,6 +74,7 @@ def neonpay_router(
         reconcile_every=reconcile_every,
         legacy=legacy,
         grace=grace,
+        promos=promos,
     )
 
 

@@ -18,6 +18,7 @@ from aiogram_neonpay.delivery import Delivery, Propagate
 from aiogram_neonpay.doctor import Doctor
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.feed import DRAIN, Feed
+from aiogram_neonpay.gifts import Gifts, opens_gift
 from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
 from aiogram_neonpay.invoices import Seller
 from aiogram_neonpay.ledger.base import buyer_name
@@ -62,6 +63,8 @@ class UpdateHook:
                 or CLAIM in data
             ):
                 return self.installation.on_payment_message(handler, event, message, data)
+            if opens_gift(message.text):
+                return self.installation.on_gift_link(handler, event, message, data)
         elif event.pre_checkout_query is not None:
             query = event.pre_checkout_query
             is_ours, token = self._shop.read_payload(
@@ -110,6 +113,7 @@ class Installation:
         self.refunds = Refunds(shop, self.feed, news)
         self.subscriptions = Subscriptions(shop, news, retries)
         self.worker = Worker(shop, self.feed, self.refunds, self.subscriptions)
+        self.gifts = Gifts(shop, self.worker)
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
         shop.is_read = self.reconciler.is_read
         self.doctor = Doctor(shop, self.feed)
@@ -191,6 +195,25 @@ class Installation:
             return await self.delivery.on_refunded(handler, update, message, message.refunded_payment, data)
         finally:
             self.shop.put_down(token)
+
+    async def on_gift_link(self, handler: Next, update: Update, message: Message, data: dict[str, Any]) -> Any:
+        """Let the bot greet who comes through the link of a gift, and give it to them then, whatever that came to."""
+        bot: Bot = data["bot"]
+        token = self.shop.take_in_hand(bot)
+        failure: Exception | None = None
+        response: Any = None
+        try:
+            try:
+                response = await handler(update, data)
+            except Exception as error:
+                failure = error
+            if message.from_user is not None and message.chat.type == "private":
+                await self.gifts.open(bot, message.text or "", message.from_user)
+        finally:
+            self.shop.put_down(token)
+        if failure is not None:
+            raise failure
+        return response
 
     async def on_purchased(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
         """Carry the news that paid media were sold."""

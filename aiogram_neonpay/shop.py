@@ -20,11 +20,13 @@ from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.buyers import GRACE, Buyers
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
+from aiogram_neonpay.ledger.promos import PromoCodes
 from aiogram_neonpay.ledger.readings import Readings
 from aiogram_neonpay.ledger.stock import Stocks
 from aiogram_neonpay.ledger.timed import in_time
 from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
+from aiogram_neonpay.promo import PromoCode, check_promos
 from aiogram_neonpay.records import payment_of
 from aiogram_neonpay.stages import Catalog, PaymentStage
 from aiogram_neonpay.texts import Texts
@@ -70,6 +72,7 @@ class Shop:
         texts: Mapping[str, Mapping[str, str]] | None = None,
         legacy: Legacy | None = None,
         grace: float = GRACE,
+        promos: Mapping[str, PromoCode] | None = None,
     ) -> None:
         if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
             raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
@@ -88,6 +91,7 @@ class Shop:
         self.grace = float(grace)
         self.legacy = legacy
         self.texts = Texts(texts)
+        self.promos = check_promos(promos)
         self.clock: Clock = clock or time.time
         self._own_clock = clock
         self.timing: Timing = LoopTiming()
@@ -107,6 +111,7 @@ class Shop:
         self._buyers: Buyers | None = None
         self._stocks: Stocks | None = None
         self._invoices: StoredInvoices | None = None
+        self._promo_codes: PromoCodes | None = None
         self._readings: Readings | None = None
         if bot is not None:
             self.meet(bot)
@@ -122,6 +127,7 @@ class Shop:
         self.timing, self._storage = timing, storage
         self._signers, self._bots, self.only_bot = {}, {}, None
         self._engine = self._charges = self._buyers = self._stocks = self._invoices = self._readings = None
+        self._promo_codes = None
         try:
             yield
         finally:
@@ -295,6 +301,13 @@ class Shop:
         if self._invoices is None:
             self._invoices = StoredInvoices(self.engine)
         return self._invoices
+
+    @property
+    def promo_codes(self) -> PromoCodes:
+        """The promo codes in the ledger; those that the program brings with it are in ``promos``."""
+        if self._promo_codes is None:
+            self._promo_codes = PromoCodes(self.engine)
+        return self._promo_codes
 
     @property
     def readings(self) -> Readings:

@@ -98,8 +98,7 @@ class Limits:
         """Take a share for a charge; ``False`` when there is none and the stage wants such a charge refunded."""
         body = claim.body
         who = _who(body["user"], body.get("invoice") or "")
-        is_open = stage is not None and stage.is_limited and not body.get("took")
-        if is_open and not await self._take(bot, claim, stage, who):
+        if stage is not None and stage.is_limited and not await self._take(bot, claim, stage, who):
             if body.get("promo") is not None:
                 await self._discounts.let_go(bot, body["user"], body, who)
             return False
@@ -109,6 +108,8 @@ class Limits:
 
     async def _take(self, bot: Bot, claim: Claim, stage: PaymentStage, who: str) -> bool:
         body = claim.body
+        if body.get("took"):
+            return True
         stage_id, anyway = body["stage"], stage.oversold == "deliver"
         if stage.per_user is not None and not await self._take_own(bot, claim, stage.per_user, who, anyway):
             await self.let_go(bot, body["user"], stage_id, stage, body.get("invoice") or "")

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from aiogram_neonpay.phrases.checkout import CHECKOUT
 from aiogram_neonpay.phrases.numbers import NUMBERS
+from aiogram_neonpay.phrases.offers import OFFERS
 from aiogram_neonpay.phrases.phrase import Phrase
 from aiogram_neonpay.phrases.selling import SELLING
 
@@ -18,6 +19,7 @@ __all__ = ["PHRASES", "Phrase"]
 _PARTS = (
     CHECKOUT,
     NUMBERS,
+    OFFERS,
     SELLING,
 )
 

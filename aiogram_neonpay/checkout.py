@@ -75,6 +75,7 @@ class OpenCheckout:
         self.metadata: dict[str, Any] = {}
         self.answered = False
         self.holds = False
+        self.discounted: dict[str, Any] | None = None
         self._timing = timing
         self._arrived = timing.time()
 
@@ -223,7 +224,8 @@ class Cashier:
         stage, token, buyer = checkout.stage, checkout.token, checkout.query.from_user.id
         if checkout.holds and stage is not None and token is not None:
             checkout.holds = False
-            await self._limits.let_go(checkout.bot, buyer, token.stage_id, stage, token.invoice_id)
+            held = (token.stage_id, stage, token.invoice_id, checkout.discounted)
+            await self._limits.let_go(checkout.bot, buyer, *held)
 
     def _decides_at_once(self, token: InvoiceToken | None) -> bool:
         """Whether the token and the catalog of this process tell all there is to know."""
@@ -294,6 +296,8 @@ class Cashier:
             metadata=checkout.metadata,
             invoice_id=token.invoice_id,
             query=checkout.query,
+            promo=None if checkout.discounted is None else checkout.discounted["promo"],
+            is_gift=token.gift,
         )
         root = self._shop.dispatcher
         assert root is not None
@@ -311,14 +315,15 @@ class Cashier:
                 raise Declined("check_failed")
             if passage.stopped or passage.result is False:
                 raise Declined("rejected")
-        if stage.is_limited:
+        if stage.is_limited or checkout.discounted is not None:
             await self._hold(checkout, token, stage)
 
     async def _hold(self, checkout: OpenCheckout, token: InvoiceToken, stage: PaymentStage) -> None:
         """Keep for the buyer what is limited."""
         buyer = checkout.query.from_user.id
         try:
-            lacking = await self._limits.hold(checkout.bot, buyer, token.stage_id, stage, token.invoice_id)
+            wanted = (token.stage_id, stage, token.invoice_id, checkout.discounted)
+            lacking = await self._limits.hold(checkout.bot, buyer, *wanted)
         except Exception as error:
             logger.exception("what is left of %s could not be read", token.stage_id)
             raise Declined("check_failed") from error
@@ -339,6 +344,7 @@ class Cashier:
         if record["single"] and record.get("paid"):
             raise Declined("already_paid")
         checkout.metadata.update(record["metadata"] or {})
+        checkout.discounted = record if record.get("promo") is not None else None
 
     def _validators(self, stage_id: str) -> list[tuple[Any, Any]]:
         root = self._shop.dispatcher

@@ -28,6 +28,7 @@ from aiogram_neonpay.events import (
 )
 from aiogram_neonpay.failures import is_cancelled, rejection_of
 from aiogram_neonpay.feed import Feed
+from aiogram_neonpay.gifts import Gifts
 from aiogram_neonpay.hooks import Next
 from aiogram_neonpay.ledger.charges import (
     ANNOUNCED,
@@ -83,6 +84,7 @@ class Delivery:
         self._entitlements = Entitlements(shop)
         self._limits = Limits(shop)
         self._media = MediaSales(shop)
+        self._gifts = Gifts(shop, worker)
         self._feed = feed
         self._outcomes = Outcomes(shop, news, worker, outages, retries)
         self._worker = worker
@@ -153,6 +155,9 @@ class Delivery:
             if doubt is not None:
                 await self._outcomes.set_aside(bot, claim, stage, doubt)
                 return None
+            if "gift" in body and not _is_for(body, message):
+                await self._keep_gift(bot, claim, stage)
+                return None
             event: PaymentEvent
             if (subscription := await self._entitlements.give(bot, claim, stage)) is None:
                 event = _event(MediaSold if body.get("media") else PaymentCompleted, bot, claim, stage, message)
@@ -176,6 +181,23 @@ class Delivery:
         finally:
             delivering.reset(token)
         return await self._conclude(bot, claim, attempt, response)
+
+    async def _keep_gift(self, bot: Bot, claim: Claim, stage: PaymentStage | None) -> None:
+        """End the attempt to deliver a gift that is not for who is told of it: the buyer gets its link."""
+        if "recipient" not in claim.body:
+            buyer: dict[str, Any] = (claim.body.get("carrier") or {}).get("from") or {}
+            await self._gifts.wrap(bot, claim, stage, self._outcomes)
+            self._forget_notes(bot, claim)
+            self._tidy(bot, payment_of(claim.body, claim.key.name, stage), buyer)
+            return
+        # The update of the payment once more, after somebody has opened it: they are told by an update of our own.
+        await self._shop.charges.give_back(claim, attempts=claim.body["attempts"] - 1)
+        self._worker.wake(bot, claim.key.name)
+
+    def _forget_notes(self, bot: Bot, claim: Claim) -> None:
+        """Tidy up what counts shares, once the charge's own record says what it took."""
+        if claim.body.get("took") or claim.body.get("promo_used"):
+            self._feed.spawn(self._limits.noted(bot, claim), f"tidying up after payment {claim.key.name}")
 
     async def on_refunded(
         self, handler: Next, update: Update, message: Message, refunded: RefundedPayment, data: dict[str, Any]
@@ -253,6 +275,10 @@ class Delivery:
             return True
         if record["metadata"]:
             claim.notes["metadata"] = body["metadata"] = record["metadata"]
+        if record.get("promo") is not None:
+            notes = {"promo": record["promo"], "full": record["full"]}
+            claim.notes.update(notes)
+            body.update(notes)
         return not (record["single"] and record["paid"] != claim.key.name)
 
     async def _conclude(self, bot: Bot, claim: Claim, attempt: Attempt, response: Any) -> Any:
@@ -285,10 +311,20 @@ class Delivery:
         """Settle a charge as delivered, and tidy up."""
         buyer: dict[str, Any] = (claim.body.get("carrier") or {}).get("from") or {}  # before it is dropped
         await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
+        self._forget_notes(bot, claim)
         assert isinstance(attempt.event, PaymentEvent)
-        tidying = self._tidier.after(bot, attempt.event, buyer.get("language_code"))
+        if "gift" not in claim.body:  # else the buyer's part was over when it was wrapped
+            self._tidy(bot, attempt.event, buyer)
+
+    def _tidy(self, bot: Bot, payment: PaymentResult, buyer: dict[str, Any]) -> None:
+        tidying = self._tidier.after(bot, payment, buyer.get("language_code"))
         if tidying is not None:
-            self._feed.spawn(tidying, f"the tidying after payment {claim.key.name}")
+            self._feed.spawn(tidying, f"the tidying after payment {payment.reference}")
+
+
+def _is_for(body: dict[str, Any], message: Message) -> bool:
+    """Whether a message tells of a gift to who has opened it."""
+    return "recipient" in body and message.from_user is not None and message.from_user.id == body["recipient"]
 
 
 def _event(kind: type[E], bot: Bot, claim: Claim, stage: PaymentStage | None, message: Message, **fields: Any) -> E:

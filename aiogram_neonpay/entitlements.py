@@ -15,7 +15,7 @@ from aiogram_neonpay.ledger import access
 from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
 from aiogram_neonpay.ledger.subscriptions import EARLY, Joined, applied, gap_before, refunded, turn, turned
 from aiogram_neonpay.models import Subscription
-from aiogram_neonpay.records import names_of, offer_of, subscription_of, user_of
+from aiogram_neonpay.records import names_of, offer_of, recipient_of, subscription_of
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 
@@ -98,14 +98,14 @@ class Entitlements:
         recurring = body.get("recurring")
         if recurring is None and (stage is None or stage.access is None):
             return None
-        now, joined = self._shop.clock(), None
+        now, joined, person = self._shop.clock(), None, recipient_of(body)
 
         def give(known: Body) -> Body:
             nonlocal joined
             fields, joined = self._given(known, body, ref, stage, now)
-            return {"who": names_of(user_of(body)), **fields}
+            return {"who": names_of(person), **fields}
 
-        buyer = await self._shop.buyers.change(bot.id, body["user"], give)
+        buyer = await self._shop.buyers.change(bot.id, person.id, give)
         if stage is not None and stage.access is not None:
             claim.notes["gave"] = body["gave"] = True
         if joined is None:
@@ -135,7 +135,7 @@ class Entitlements:
             if stage.uses is not None:
                 item.update(uses=stage.uses, used=0)
         if name is not None and item is not None:
-            item = {"ref": ref, "at": float(body["at"]), **item}
+            item = {"ref": ref, "at": float(body["opened"] if "opened" in body else body["at"]), **item}
             held = known.get("access", {})
             fields["access"] = {**held, name: access.grant(held.get(name, []), item, now)}
         return fields, joined
@@ -155,7 +155,7 @@ class Entitlements:
                 fields["subs"] = refunded(known["subs"], ref, now)
             return fields or None
 
-        await self._shop.buyers.change(bot.id, body["user"], take)
+        await self._shop.buyers.change(bot.id, body.get("recipient", body["user"]), take)
 
 
 def _has(items: list[Body], ref: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiogram import Bot, Router
 from aiogram.fsm.storage.base import BaseStorage
@@ -12,6 +12,7 @@ from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.ledger.buyers import GRACE
+from aiogram_neonpay.promo import PromoCode
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES
 from aiogram_neonpay.shop import Clock, Legacy
@@ -37,6 +38,7 @@ def neonpay_router(
     grace: float = GRACE,
     tidy: Tidy = "keep",
     thank_you: str | bool = False,
+    promos: Mapping[str, PromoCode] | None = None,
 ) -> NeonPay:
     """Return a router that sells; ``dp.include_router(pay)`` installs it.
 
@@ -61,6 +63,7 @@ def neonpay_router(
     :param tidy: what becomes of an invoice message and its prompts once it is paid: ``"keep"`` leaves them,
         ``"delete"`` deletes them, ``"receipt"`` puts a receipt in their place.
     :param thank_you: a text that every buyer gets once a payment was delivered, or ``True`` for the built-in one.
+    :param promos: promo codes, by code; ``create_promo`` makes others while the bot runs.
     :raises ConfigurationError: when ``stages`` or ``storage`` are of the wrong kind.
     :raises ValidationError: for a bad stage id, secret, schedule or pause.
     """
@@ -79,6 +82,7 @@ def neonpay_router(
         grace=grace,
         tidy=tidy,
         thank_you_message=thank_you,
+        promos=promos,
     )
 
 

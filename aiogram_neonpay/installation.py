@@ -20,6 +20,7 @@ from aiogram_neonpay.doctor import Doctor
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.feed import DRAIN, Feed
 from aiogram_neonpay.following import Following
+from aiogram_neonpay.gifts import Gifts, opens_gift
 from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
 from aiogram_neonpay.invoices import Seller
 from aiogram_neonpay.ledger.base import buyer_name
@@ -69,6 +70,8 @@ class UpdateHook:
                 came_by = start_parameter(message.text)
                 if came_by is not None:
                     return self.installation.on_start_link(handler, event, came_by, data)
+            if opens_gift(message.text):
+                return self.installation.on_gift_link(handler, event, message, data)
         elif event.pre_checkout_query is not None:
             query = event.pre_checkout_query
             is_ours, token = self._shop.read_payload(
@@ -117,6 +120,7 @@ class Installation:
         self.refunds = Refunds(shop, self.feed, news)
         self.subscriptions = Subscriptions(shop, news, retries)
         self.worker = Worker(shop, self.feed, self.refunds, self.subscriptions)
+        self.gifts = Gifts(shop, self.worker)
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
         shop.is_read = self.reconciler.is_read
         self.doctor = Doctor(shop, self.feed)
@@ -220,6 +224,25 @@ class Installation:
             return await self._following.carry(handler, update, opening, {**data, START_LINK: shown})
         finally:
             self.shop.put_down(token)
+
+    async def on_gift_link(self, handler: Next, update: Update, message: Message, data: dict[str, Any]) -> Any:
+        """Let the bot greet who comes through the link of a gift, and give it to them then, whatever that came to."""
+        bot: Bot = data["bot"]
+        token = self.shop.take_in_hand(bot)
+        failure: Exception | None = None
+        response: Any = None
+        try:
+            try:
+                response = await handler(update, data)
+            except Exception as error:
+                failure = error
+            if message.from_user is not None and message.chat.type == "private":
+                await self.gifts.open(bot, message.text or "", message.from_user)
+        finally:
+            self.shop.put_down(token)
+        if failure is not None:
+            raise failure
+        return response
 
     async def on_purchased(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
         """Carry the news that paid media were sold."""

@@ -21,11 +21,13 @@ from aiogram.types import (
 )
 
 from aiogram_neonpay.checks import check_metadata, check_stage_id, is_text
+from aiogram_neonpay.discounts import Discount, Discounts
 from aiogram_neonpay.errors import InvoiceError, StageNotFoundError, ValidationError
 from aiogram_neonpay.ledger.invoices import RETENTION
 from aiogram_neonpay.ledger.subscriptions import PERIOD
 from aiogram_neonpay.models import CURRENCY
 from aiogram_neonpay.payload import InvoiceToken, dump_metadata, metadata_room, new_invoice_id
+from aiogram_neonpay.promo import check_promo_code
 from aiogram_neonpay.sending import calling_telegram, send_once
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
@@ -56,6 +58,8 @@ class Offer:
     :ivar buyer: the user it is made for, or ``None`` for whoever pays.
     :ivar bound: whether only that user may pay.
     :ivar media: whether paid media are sold instead of an invoice.
+    :ivar promo: a promo code, in capitals.
+    :ivar gift: whether it is bought for somebody else.
     """
 
     stage_id: str
@@ -68,6 +72,8 @@ class Offer:
     track: bool = False
     expires_in: float | None = None
     media: bool = False
+    promo: str | None = None
+    gift: bool = False
 
     def __post_init__(self) -> None:
         check_stage_id(self.stage_id)
@@ -78,7 +84,9 @@ class Offer:
             raise ValidationError("key", f"must be a string of 1-{MAX_KEY} characters", self.key)
         if self.key is not None and not is_text(self.key):
             raise ValidationError("key", "must be text that UTF-8 can carry", self.key)
-        for name in ("single_use", "track", "bound"):
+        if self.promo is not None:
+            object.__setattr__(self, "promo", check_promo_code("promo", self.promo))
+        for name in ("single_use", "track", "bound", "gift"):
             if not isinstance(getattr(self, name), bool):
                 field = "buyer_only" if name == "bound" else name
                 raise ValidationError(field, "must be True or False", getattr(self, name))
@@ -128,6 +136,7 @@ class Seller:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
         self._tidier = Tidier(shop)
+        self._discounts = Discounts(shop)
 
     async def send(
         self,
@@ -147,7 +156,7 @@ class Seller:
         if markup is not None and not isinstance(markup, InlineKeyboardMarkup):
             raise ValidationError("reply_markup", "must be an InlineKeyboardMarkup", type(markup).__name__)
         asked = {"chat": chat_id, "kind": "message", "markup": markup, **options}
-        invoice = await self.make(bot, offer, asked)
+        invoice = await self.make(bot, offer, asked, language)
         if invoice.stage.subscription:
             sent = await self._send_link(invoice, chat_id, markup, options, language, once=offer.key is not None)
         else:
@@ -266,13 +275,15 @@ class Seller:
             **options,
         )
 
-    async def make(self, bot: Bot, offer: Offer, where: dict[str, Any]) -> Invoice:
+    async def make(self, bot: Bot, offer: Offer, where: dict[str, Any], language: str | None = None) -> Invoice:
         """Turn an offer into an invoice with its payload, and store it if it needs to be."""
         stage = await self._shop.catalog.get(offer.stage_id)
         if stage is None:
             raise StageNotFoundError(offer.stage_id)
         if not stage.on_sale:
             raise InvoiceError(f"stage {offer.stage_id!r} is not on sale (on_sale=False)")
+        if offer.gift and stage.subscription:
+            raise InvoiceError(f"stage {offer.stage_id!r} is a subscription: who pays every month cannot give it away")
         now = self._shop.clock()
         amount = stage.amount_for(offer.amount)
         expires_at = None if offer.expires_in is None else int(now + offer.expires_in)
@@ -289,11 +300,16 @@ class Seller:
             expires_at=expires_at,
             metadata_json=attached,
             media=offer.media,
+            gift=offer.gift,
         )
-        if offer.key is not None or offer.single_use or offer.track or long:
+        discount = None
+        if offer.promo is not None and not await self._is_made(bot, offer.key):
+            discount = await self._discounts.offer(bot, offer.promo, stage, token, offer.buyer, language)
+            token = token._replace(amount=discount.amount)
+        if offer.key is not None or offer.single_use or offer.track or long or discount is not None:
             kept_for = TEN_YEARS if offer.media else STORED_FOR
             token = token._replace(stored=True, expires_at=expires_at or int(now + kept_for), metadata_json="")
-            stored = await self._store(bot, offer, token, where)
+            stored = await self._store(bot, offer, token, where, discount)
             token = token._replace(
                 invoice_id=stored["invoice"],
                 issued_at=stored["issued"],
@@ -302,7 +318,14 @@ class Seller:
             )
         return Invoice(bot, stage, token, self._shop.signer(bot).mint(token), stored)
 
-    async def _store(self, bot: Bot, offer: Offer, token: InvoiceToken, where: dict[str, Any]) -> dict[str, Any]:
+    async def _is_made(self, bot: Bot, key: str | None) -> bool:
+        """Whether a key has made its invoice: that one is at its price, whatever became of its promo code."""
+        made = None if key is None else await self._shop.invoices.id_of_key(bot.id, key)
+        return made is not None and await self._shop.invoices.get(bot.id, made) is not None
+
+    async def _store(
+        self, bot: Bot, offer: Offer, token: InvoiceToken, where: dict[str, Any], discount: Discount | None
+    ) -> dict[str, Any]:
         assert token.expires_at is not None
         ttl = token.expires_at - token.issued_at + RETENTION
         record: dict[str, Any] = {
@@ -318,6 +341,7 @@ class Seller:
             "media": offer.media,
             "tracked": offer.key is not None or offer.single_use or offer.track,
             "metadata": offer.metadata,
+            **({} if discount is None else discount.record()),
         }
         if offer.key is not None:
             asked = {
@@ -330,6 +354,8 @@ class Seller:
                 "track": offer.track,
                 "expires_in": offer.expires_in,
                 "metadata": offer.metadata,
+                **({} if offer.promo is None else {"promo": offer.promo}),
+                **({"gift": True} if offer.gift else {}),
             }
             text = json.dumps(asked, sort_keys=True, default=repr)
             record.update(key=offer.key, content=hashlib.sha256(text.encode()).hexdigest()[:32])

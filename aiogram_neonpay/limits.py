@@ -1,7 +1,8 @@
 """Limits of what is sold: so many in all, so many for each buyer, exact however many checkouts come at once.
 
 A checkout is approved only with a share kept for it, for a quarter of an hour or until its answer has failed. A payment
-takes that share; one that comes later takes a free one; if there is none, the stage says what to do.
+takes that share; one that comes later takes a free one; if there is none, the stage says what to do. With them go the
+uses of promo codes.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from typing import Any
 
 from aiogram import Bot
 
+from aiogram_neonpay.discounts import Discounts
 from aiogram_neonpay.ledger.charges import Claim
-from aiogram_neonpay.ledger.stock import held, put_hold, take_hold
+from aiogram_neonpay.ledger.shares import give_back_own, hold_own, let_go_own, take_own
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 
@@ -25,13 +27,23 @@ class Limits:
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
+        self._discounts = Discounts(shop)
 
     # At a checkout
 
-    async def hold(self, bot: Bot, user_id: int, stage_id: str, stage: PaymentStage, invoice_id: str) -> str | None:
+    async def hold(
+        self,
+        bot: Bot,
+        user_id: int,
+        stage_id: str,
+        stage: PaymentStage,
+        invoice_id: str,
+        discounted: Body | None = None,
+    ) -> str | None:
         """Keep a share for a checkout.
 
-        :return: ``None``, or why there is none: ``owned``, ``limit_reached``, ``sold_out``.
+        :param discounted: the stored invoice, if it has a promo code.
+        :return: ``None``, or why there is none: ``owned``, ``limit_reached``, ``sold_out``, or a reason of the code.
         """
         who = _who(user_id, invoice_id)
         if stage.per_user is not None and not await self._hold_own(bot, user_id, stage_id, stage.per_user, who):
@@ -39,11 +51,26 @@ class Limits:
         if stage.stock is not None and not await self._shop.stocks.hold(bot.id, stage_id, stage.stock, who):
             await self._let_go_own(bot, user_id, stage_id, who)
             return "sold_out"
+        if discounted is not None:
+            reason = await self._discounts.hold(bot, user_id, discounted, who)
+            if reason is not None:
+                await self.let_go(bot, user_id, stage_id, stage, invoice_id)
+                return reason
         return None
 
-    async def let_go(self, bot: Bot, user_id: int, stage_id: str, stage: PaymentStage, invoice_id: str) -> None:
+    async def let_go(
+        self,
+        bot: Bot,
+        user_id: int,
+        stage_id: str,
+        stage: PaymentStage,
+        invoice_id: str,
+        discounted: Body | None = None,
+    ) -> None:
         """Give up what was kept for a checkout that was not approved after all."""
         who = _who(user_id, invoice_id)
+        if discounted is not None:
+            await self._discounts.let_go(bot, user_id, discounted, who)
         if stage.stock is not None:
             await self._shop.stocks.let_go(bot.id, stage_id, who)
         if stage.per_user is not None:
@@ -54,32 +81,36 @@ class Limits:
 
         def hold(known: Body) -> Body | None:
             nonlocal kept
-            holds = known.get("holds", {})
-            mine = holds.get(stage_id, {})
-            kept = len(known.get("bought", {}).get(stage_id, [])) + held(mine, now) < per_user
-            return {"holds": {**holds, stage_id: put_hold(mine, who, now)}} if kept else None
+            fields = hold_own(known, stage_id, per_user, who, now)
+            kept = fields is not None
+            return fields
 
         await self._shop.buyers.change(bot.id, user_id, hold)
         return kept
 
     async def _let_go_own(self, bot: Bot, user_id: int, stage_id: str, who: str) -> None:
         now = self._shop.clock()
-
-        def let_go(known: Body) -> Body | None:
-            left, had = take_hold(known.get("holds", {}).get(stage_id, {}), who, now)
-            return {"holds": _with(known.get("holds", {}), stage_id, left)} if had else None
-
-        await self._shop.buyers.change(bot.id, user_id, let_go)
+        await self._shop.buyers.change(bot.id, user_id, lambda known: let_go_own(known, stage_id, who, now))
 
     # At a payment
 
     async def take(self, bot: Bot, claim: Claim, stage: PaymentStage | None) -> bool:
         """Take a share for a charge; ``False`` when there is none and the stage wants such a charge refunded."""
-        if stage is None or not stage.is_limited or claim.body.get("took"):
-            return True
         body = claim.body
-        stage_id, anyway = body["stage"], stage.oversold == "deliver"
         who = _who(body["user"], body.get("invoice") or "")
+        if stage is not None and stage.is_limited and not await self._take(bot, claim, stage, who):
+            if body.get("promo") is not None:
+                await self._discounts.let_go(bot, body["user"], body, who)
+            return False
+        if body.get("promo") is not None:
+            await self._discounts.take(bot, claim, who)
+        return True
+
+    async def _take(self, bot: Bot, claim: Claim, stage: PaymentStage, who: str) -> bool:
+        body = claim.body
+        if body.get("took"):
+            return True
+        stage_id, anyway = body["stage"], stage.oversold == "deliver"
         if stage.per_user is not None and not await self._take_own(bot, claim, stage.per_user, who, anyway):
             await self.let_go(bot, body["user"], stage_id, stage, body.get("invoice") or "")
             return False
@@ -93,29 +124,21 @@ class Limits:
 
     async def _take_own(self, bot: Bot, claim: Claim, per_user: int, who: str, anyway: bool) -> bool:
         body, ref, now, taken = claim.body, claim.key.name, self._shop.clock(), False
-        stage_id = body["stage"]
 
         def take(known: Body) -> Body | None:
             nonlocal taken
-            bought = known.get("bought", {})
-            mine = bought.get(stage_id, [])
-            taken = ref in mine
-            if taken:
-                return None
-            left, had = take_hold(known.get("holds", {}).get(stage_id, {}), who, now)
-            taken = anyway or had or len(mine) + held(left, now) < per_user
-            if not taken:
-                return None
-            holds = _with(known.get("holds", {}), stage_id, left)
-            return {"bought": {**bought, stage_id: [*mine, ref]}, "holds": holds}
+            fields, taken = take_own(known, body["stage"], per_user, who, ref, now, anyway=anyway)
+            return fields
 
         await self._shop.buyers.change(bot.id, body["user"], take)
         return taken
 
     async def noted(self, bot: Bot, claim: Claim) -> None:
-        """Let the stock forget a charge whose own record says by now what it took."""
+        """Let what is counted forget a charge whose own record says by now what it took."""
         if claim.body.get("took"):
             await self._shop.stocks.forget(bot.id, claim.body["stage"], claim.key.name)
+        if claim.body.get("promo_used"):
+            await self._discounts.noted(bot, claim)
 
     async def give_back(self, bot: Bot, claim: Claim) -> None:
         """Return the shares of a charge that is refunded."""
@@ -125,21 +148,9 @@ class Limits:
             return
         if body.get("took"):
             await self._shop.stocks.give_back(bot.id, stage_id, ref)
-
-        def give_back(known: Body) -> Body | None:
-            mine = known.get("bought", {}).get(stage_id, [])
-            if ref not in mine:
-                return None
-            return {"bought": _with(known["bought"], stage_id, [other for other in mine if other != ref])}
-
-        await self._shop.buyers.change(bot.id, body["user"], give_back)
+        await self._shop.buyers.change(bot.id, body["user"], lambda known: give_back_own(known, stage_id, ref))
+        await self._discounts.give_back(bot, claim)
 
 
 def _who(user_id: int, invoice_id: str) -> str:
     return f"{user_id}.{invoice_id}"
-
-
-def _with(known: Body, name: str, value: Any) -> Body:
-    """Return a dictionary with a value, or without it when it is empty."""
-    others = {other: item for other, item in known.items() if other != name}
-    return {**others, name: value} if value else others

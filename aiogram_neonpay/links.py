@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiogram import Bot
 from aiogram.exceptions import TelegramAPIError
@@ -27,9 +27,10 @@ from aiogram.types import Message
 from aiogram.utils.deep_linking import create_deep_link
 
 from aiogram_neonpay.checks import check_stage_id, check_text
-from aiogram_neonpay.errors import NeonPayError, StageNotFoundError, ValidationError
+from aiogram_neonpay.errors import NeonPayError, PromoError, StageNotFoundError, ValidationError
 from aiogram_neonpay.invoices import Offer, Seller
 from aiogram_neonpay.places import place_of
+from aiogram_neonpay.promo import check_promo_code
 from aiogram_neonpay.shop import Shop
 
 __all__ = ["START_LINK", "Links", "StartLink", "start_parameter"]
@@ -73,7 +74,7 @@ class StartLink:
         elif self.ref is not None:
             check_text("ref", self.ref, MAX_REF)
         if self.promo is not None:
-            check_text("promo", self.promo, MAX_REF)
+            object.__setattr__(self, "promo", check_promo_code("promo", self.promo))
 
     def dump(self) -> str:
         """Return the text that a parameter carries."""
@@ -150,7 +151,7 @@ class Links:
         """Send the invoice that a link leads to, to where it was opened; whatever goes wrong is said or logged."""
         language = message.from_user.language_code if message.from_user is not None else None
         if isinstance(link, str):
-            await self._say(message, link, language)
+            await self._say(message, self._shop.texts.get(link, language))
             return
         try:
             place = place_of(message)
@@ -162,14 +163,19 @@ class Links:
                 # A stage that has got a price since is sold at that.
                 amount=link.amount if stage is not None and stage.price is None else None,
                 metadata=None if link.ref is None else {"ref": link.ref},
+                promo=link.promo,
             )
-            await self._seller.send(bot, place.chat_id, offer, place.options(), language)
+            try:
+                await self._seller.send(bot, place.chat_id, offer, place.options(), language)
+            except PromoError as error:
+                await self._say(message, error.text)
+                await self._seller.send(bot, place.chat_id, replace(offer, promo=None), place.options(), language)
         except NeonPayError as error:
             logger.warning("a deep link to stage %r was not answered with an invoice: %s", link.stage_id, error)
-            await self._say(message, "unavailable", language)
+            await self._say(message, self._shop.texts.get("unavailable", language))
 
-    async def _say(self, message: Message, key: str, language: str | None) -> None:
+    async def _say(self, message: Message, text: str) -> None:
         try:
-            await message.answer(self._shop.texts.get(key, language))
+            await message.answer(text, parse_mode=None)
         except TelegramAPIError as error:
             logger.info("chat %s: nothing could be said about a deep link (%s)", message.chat.id, error.message)

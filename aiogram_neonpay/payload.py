@@ -43,8 +43,8 @@ PREFIX = "n1"
 MAX_PAYLOAD = 128
 """Bytes. Bot API ``sendInvoice``, parameter ``payload``."""
 
-_BUYER, _EXPIRY, _STORED, _WIDE, _MEDIA = 0x01, 0x02, 0x04, 0x08, 0x10
-_KNOWN_FLAGS = _BUYER | _EXPIRY | _STORED | _WIDE | _MEDIA
+_BUYER, _EXPIRY, _STORED, _WIDE, _MEDIA, _GIFT = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_KNOWN_FLAGS = _BUYER | _EXPIRY | _STORED | _WIDE | _MEDIA | _GIFT
 _TAG = 12
 _TAG_TEXT = 16
 _FIXED = 1 + 1 + 4 + 5 + 4 + 1
@@ -61,6 +61,7 @@ class InvoiceToken(NamedTuple):
     :ivar expires_at: Unix seconds, or ``None``.
     :ivar stored: whether the storage holds a record of this invoice.
     :ivar media: whether it is the payload of paid media instead of an invoice.
+    :ivar gift: whether it is bought for somebody else, who opens it by a link.
     :ivar metadata_json: what the seller attached, as compact JSON, when it fitted into the payload.
     """
 
@@ -73,6 +74,7 @@ class InvoiceToken(NamedTuple):
     stored: bool = False
     metadata_json: str = ""
     media: bool = False
+    gift: bool = False
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -151,6 +153,7 @@ class Signer:
             | (_STORED if token.stored else 0)
             | (_WIDE if wide else 0)
             | (_MEDIA if token.media else 0)
+            | (_GIFT if token.gift else 0)
         )
         head = bytes((flags, self._current_id)) + bytes.fromhex(token.invoice_id)
         head += token.amount.to_bytes(5 if wide else 4, "big") + bytes((len(token.stage_id),))
@@ -244,4 +247,5 @@ def _parse(flags: int, head: bytes, tail: str) -> InvoiceToken:
         stored=bool(flags & _STORED),
         metadata_json=tail[length:],
         media=bool(flags & _MEDIA),
+        gift=bool(flags & _GIFT),
     )

@@ -16,6 +16,7 @@ from aiogram_neonpay.errors import (
     NoAccessError,
     PaymentError,
     PaymentNotFoundError,
+    PromoError,
     RefundError,
     RejectPayment,
     StageNotFoundError,
@@ -45,6 +46,7 @@ from aiogram_neonpay.keyboards import donate_keyboard
 from aiogram_neonpay.links import StartLink
 from aiogram_neonpay.models import (
     Checkout,
+    Gift,
     InvoiceLink,
     InvoiceStatus,
     LegacyInvoice,
@@ -53,6 +55,7 @@ from aiogram_neonpay.models import (
     Subscription,
     SubscriptionState,
 )
+from aiogram_neonpay.promo import PromoCode, PromoUsage
 from aiogram_neonpay.reports import Report, ReportRow
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.sqlite import SQLiteStorage
@@ -70,6 +73,7 @@ __all__ = [
     "DeliveryError",
     "Diagnosis",
     "Finding",
+    "Gift",
     "HasAccess",
     "IdempotencyError",
     "InvoiceError",
@@ -95,6 +99,9 @@ __all__ = [
     "PaymentStatus",
     "PaymentStuck",
     "PaymentUnmatched",
+    "PromoCode",
+    "PromoError",
+    "PromoUsage",
     "ReconcileReport",
     "RefundError",
     "RejectPayment",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from datetime import datetime, timezone
@@ -21,11 +21,13 @@ from aiogram_neonpay.ledger.buyers import GRACE, Buyers
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 from aiogram_neonpay.ledger.links import StoredLinks
+from aiogram_neonpay.ledger.promos import PromoCodes
 from aiogram_neonpay.ledger.readings import Readings
 from aiogram_neonpay.ledger.stock import Stocks
 from aiogram_neonpay.ledger.timed import in_time
 from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
+from aiogram_neonpay.promo import PromoCode, check_promos
 from aiogram_neonpay.records import payment_of
 from aiogram_neonpay.stages import Catalog, PaymentStage, Tidy
 from aiogram_neonpay.texts import Replaced, Texts
@@ -73,6 +75,7 @@ class Shop:
         grace: float = GRACE,
         tidy: Tidy = "keep",
         thank_you: str | bool | None = None,
+        promos: Mapping[str, PromoCode] | None = None,
     ) -> None:
         if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
             raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
@@ -95,6 +98,7 @@ class Shop:
         self.grace = float(grace)
         self.legacy = legacy
         self.texts = Texts(texts)
+        self.promos = check_promos(promos)
         self.clock: Clock = clock or time.time
         self._own_clock = clock
         self.timing: Timing = LoopTiming()
@@ -114,6 +118,7 @@ class Shop:
         self._buyers: Buyers | None = None
         self._stocks: Stocks | None = None
         self._invoices: StoredInvoices | None = None
+        self._promo_codes: PromoCodes | None = None
         self._readings: Readings | None = None
         if bot is not None:
             self.meet(bot)
@@ -129,6 +134,7 @@ class Shop:
         self.timing, self._storage = timing, storage
         self._signers, self._bots, self.only_bot = {}, {}, None
         self._engine = self._charges = self._buyers = self._stocks = self._invoices = self._readings = None
+        self._promo_codes = None
         try:
             yield
         finally:
@@ -307,6 +313,13 @@ class Shop:
     def links(self) -> StoredLinks:
         """What long deep links stand for, in the ledger."""
         return StoredLinks(self.engine)
+
+    @property
+    def promo_codes(self) -> PromoCodes:
+        """The promo codes in the ledger; those that the program brings with it are in ``promos``."""
+        if self._promo_codes is None:
+            self._promo_codes = PromoCodes(self.engine)
+        return self._promo_codes
 
     @property
     def readings(self) -> Readings:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from aiogram_neonpay.phrases.checkout import CHECKOUT
 from aiogram_neonpay.phrases.links import LINKS
 from aiogram_neonpay.phrases.numbers import NUMBERS
+from aiogram_neonpay.phrases.offers import OFFERS
 from aiogram_neonpay.phrases.phrase import Phrase
 from aiogram_neonpay.phrases.receipts import RECEIPTS
 from aiogram_neonpay.phrases.selling import SELLING
@@ -23,6 +24,7 @@ _PARTS = (
     LINKS,
     NUMBERS,
     RECEIPTS,
+    OFFERS,
     SELLING,
     SUPPORT,
 )

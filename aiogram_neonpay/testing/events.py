@@ -119,13 +119,16 @@ def make_event(event_class: type[E], *, stage_id: str | None = None, **fields: A
 
 
 def answers(event: AnyEvent) -> list[str]:
-    """Return what the handlers of an event made by :func:`make_event` have said to its buyer, oldest first.
+    """Return what the handlers of an event made by :func:`make_event` have said to its people, oldest first.
+
+    These are the buyer, and for a gift who has opened it.
 
     :raises ValidationError: for an event with another bot.
     """
     if not isinstance(event.bot, EventBot):
         raise ValidationError("event", "must come from make_event, with the bot it gives it", type(event.bot).__name__)
-    return [call.text for call in event.bot.calls.send_message if call.ok and call.chat_id == event.user_id]
+    people = (event.user_id, getattr(event, "recipient_id", None))
+    return [call.text for call in event.bot.calls.send_message if call.ok and call.chat_id in people]
 
 
 def _subscription(event_class: type[object], user: User, stage_id: str | None, fields: dict[str, Any]) -> Subscription:

@@ -15,6 +15,7 @@ from aiogram.types import Message
 from aiogram_neonpay import (
     PaymentResult,
     PaymentStage,
+    PromoCode,
     StageNotFoundError,
     StartLink,
     ValidationError,
@@ -155,6 +156,22 @@ async def test_a_link_that_nobody_made_is_answered_kindly(shop: Shop, alice: Bot
         await alice.send(f"/start {forged}")
         assert said(alice)[-2:] == ["Welcome", "This link does not work any more. Please ask for a new one."], forged
     assert shop.links == [None] * 6
+
+
+async def test_a_link_applies_its_promo_code_and_says_when_it_cannot(shop: Shop, alice: BotUser) -> None:
+    await shop.pay.create_promo("SPRING", PromoCode(percent=20, per_user=1))
+    link = await shop.pay.create_start_link("premium", ref="tv", promo="spring")
+    await alice.open_link(link)
+    assert (await alice.pay()).amount == 20
+    assert shop.links == [StartLink("premium", "tv", "SPRING")] and shop.paid[0].metadata["ref"] == "tv"
+
+    await alice.open_link(link)
+    assert said(alice)[-2:] == ["You have used this promo code already.", "Premium"]
+    assert (await alice.pay()).amount == 25
+    assert shop.paid[1].metadata["ref"] == "tv"
+
+    await alice.open_link(await shop.pay.create_start_link("premium", promo="never"))
+    assert said(alice)[-2:] == ["There is no such promo code.", "Premium"]
 
 
 async def test_a_link_to_what_is_not_sold_now_is_answered_kindly(shop: Shop, alice: BotUser) -> None:

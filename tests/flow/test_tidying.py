@@ -145,6 +145,20 @@ async def test_an_update_that_comes_twice_tidies_once() -> None:
         assert scene.seen() == before and before.count("Thanks") == 1
 
 
+async def test_a_gift_is_tidied_after_for_its_buyer_once_it_is_paid() -> None:
+    async with shop(tidy="receipt", thank_you=True) as scene:
+        await scene.alice.send("hello")
+        await scene.pay.send_payment(scene.alice.id, "premium", gift=True)
+        assert (await scene.alice.pay()).ok
+        gift, receipt, thanks = scene.seen()
+        assert gift.startswith("Your gift is paid: Premium") and receipt.startswith("Paid: Premium")
+        assert thanks == "Thank you for your purchase!"
+        bob = scene.sandbox.user("Bob")
+        await bob.open_link(gift.split()[-1])
+        assert scene.seen(bob) == ["Here you are"]
+        assert scene.seen() == [gift, receipt, thanks]
+
+
 @pytest.mark.parametrize("method", ["deleteMessage", "sendMessage"])
 async def test_what_telegram_refuses_fails_no_delivery(method: str) -> None:
     async with shop(tidy="receipt", thank_you="Thanks") as scene:

@@ -21,7 +21,7 @@ MAX_TOTAL = 10_000
 MAX_PER_USER = 1_000
 MAX_STAGES = 100
 
-_CODE = re.compile(r"[A-Z0-9_\-]{1,32}")
+_CODE = re.compile(r"[A-Za-z0-9_\-]{1,32}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +104,10 @@ def check_promo_code(name: str, value: object) -> str:
 
     :raises ValidationError: unless it is 1-32 ASCII letters, digits, ``_`` or ``-``.
     """
-    code = value.strip().upper() if isinstance(value, str) else ""
+    code = value.strip() if isinstance(value, str) else ""
     if not _CODE.fullmatch(code):
         raise ValidationError(name, f"must be 1-{MAX_CODE} ASCII letters, digits, '_' or '-'", value)
-    return code
+    return code.upper()
 
 
 def check_promos(promos: Mapping[str, PromoCode] | None) -> dict[str, PromoCode]:

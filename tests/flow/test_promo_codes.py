@@ -17,6 +17,7 @@ from aiogram.types import Message, User
 from aiogram_neonpay import (
     Checkout,
     CheckoutDeclined,
+    ConfigurationError,
     InvoiceError,
     PaymentCompleted,
     PaymentStage,
@@ -193,8 +194,10 @@ async def test_a_code_that_cannot_be_used_is_refused_with_the_reason(till: Till)
     assert await till.refusal("once") == "already_used"
     await till.buy("LAST", BOB)
     assert await till.refusal("LAST") == "used_up"
-    with pytest.raises(ValidationError, match="promo: must be 1-32"):
-        await till.offer("not a code")
+    for typed in ("", "ЛЕТО 2027", "x" * 5000):
+        assert await till.refusal(typed) == "unknown"
+    with pytest.raises(ValidationError, match="promo: must be a string"):
+        await till.offer(20)  # type: ignore[arg-type]
     assert len(till.bot.sent(SendInvoice)) == 2
 
 
@@ -485,6 +488,12 @@ async def test_many_codes_made_at_once_are_all_listed(
     )
 
     assert sorted(await workers[0].pay.list_promos()) == sorted(codes)
+
+
+async def test_a_code_of_the_program_for_a_stage_that_is_not_sold_is_a_mistake(bot: RecordingBot) -> None:
+    till = Till(bot, promos={"TYPO": PromoCode(percent=5, stages=["premuim"])})
+    with pytest.raises(ConfigurationError, match="premuim"):
+        await till.pay.setup()
 
 
 async def test_codes_of_the_program_stand_before_those_that_were_made(till: Till) -> None:

@@ -14,7 +14,7 @@ from aiogram_neonpay.errors import PromoError
 from aiogram_neonpay.ledger.charges import Claim
 from aiogram_neonpay.ledger.shares import give_back_own, hold_own, let_go_own, own_left, take_own
 from aiogram_neonpay.payload import InvoiceToken
-from aiogram_neonpay.promo import PromoCode, PromoUsage, promo_from
+from aiogram_neonpay.promo import PromoCode, PromoUsage, is_promo_code, promo_from
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 
@@ -82,7 +82,7 @@ class Discounts:
         :param token: the invoice at its full price.
         :raises PromoError: when it cannot be used.
         """
-        promo, is_valid = await self.find(bot, code)
+        promo, is_valid = await self.find(bot, code) if is_promo_code(code) else (None, False)
         now = self._shop.clock()
         reason = "unknown" if promo is None or not is_valid else promo.period(now)
         if promo is None or reason is not None:

@@ -218,7 +218,7 @@ class PromoError(PaymentError):
         self.reason = reason
         self.text = text
         super().__init__(
-            f"promo code {code!r} cannot be used ({reason}): tell the buyer error.text, or sell without it"
+            f"promo code {code[:40]!r} cannot be used ({reason}): tell the buyer error.text, or sell without it"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

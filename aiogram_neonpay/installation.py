@@ -292,6 +292,7 @@ class Installation:
         self.install(dispatcher)
         if self.shop.catalog.is_static:
             self._check_named_stages(dispatcher)
+            self._check_promos()
         engine = self.shop.engine
         await engine.probe()
         if not engine.durable and self.shop.timing.passes:
@@ -310,6 +311,15 @@ class Installation:
                             f"a handler of {observer.event_name!r} names the stage {stage_id!r}, which is not in the "
                             f"catalog: correct the id, or add the stage to neonpay_router({{...}})"
                         )
+
+    def _check_promos(self) -> None:
+        for code, promo in self.shop.promos.items():
+            unknown = [stage_id for stage_id in promo.stages or () if self.shop.catalog.known(stage_id) is None]
+            if unknown:
+                raise ConfigurationError(
+                    f"the promo code {code!r} is for stages {unknown} that are not in the catalog: correct the ids, or "
+                    "add the stages to neonpay_router({...})"
+                )
 
     async def on_shutdown(self, **_: Any) -> None:
         """Finish what is on its way, before the storage is closed."""

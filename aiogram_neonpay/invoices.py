@@ -27,7 +27,7 @@ from aiogram_neonpay.ledger.invoices import RETENTION
 from aiogram_neonpay.ledger.subscriptions import PERIOD
 from aiogram_neonpay.models import CURRENCY
 from aiogram_neonpay.payload import InvoiceToken, dump_metadata, metadata_room, new_invoice_id
-from aiogram_neonpay.promo import check_promo_code
+from aiogram_neonpay.promo import in_capitals
 from aiogram_neonpay.sending import calling_telegram, send_once
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
@@ -58,7 +58,7 @@ class Offer:
     :ivar buyer: the user it is made for, or ``None`` for whoever pays.
     :ivar bound: whether only that user may pay.
     :ivar media: whether paid media are sold instead of an invoice.
-    :ivar promo: a promo code, in capitals.
+    :ivar promo: a promo code, in capitals; whatever somebody typed, there may be none of this name.
     :ivar gift: whether it is bought for somebody else.
     """
 
@@ -85,7 +85,7 @@ class Offer:
         if self.key is not None and not is_text(self.key):
             raise ValidationError("key", "must be text that UTF-8 can carry", self.key)
         if self.promo is not None:
-            object.__setattr__(self, "promo", check_promo_code("promo", self.promo))
+            object.__setattr__(self, "promo", in_capitals("promo", self.promo))
         for name in ("single_use", "track", "bound", "gift"):
             if not isinstance(getattr(self, name), bool):
                 field = "buyer_only" if name == "bound" else name

@@ -11,7 +11,16 @@ from typing import Any
 from aiogram_neonpay.checks import check_amount, check_count, check_stage_id
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 
-__all__ = ["PromoCode", "PromoUsage", "check_promo_code", "check_promos", "promo_from", "terms_of"]
+__all__ = [
+    "PromoCode",
+    "PromoUsage",
+    "check_promo_code",
+    "check_promos",
+    "in_capitals",
+    "is_promo_code",
+    "promo_from",
+    "terms_of",
+]
 
 MAX_CODE = 32
 """Characters of a code. Ours: it has its place in a link beside what is sold."""
@@ -21,7 +30,7 @@ MAX_TOTAL = 10_000
 MAX_PER_USER = 1_000
 MAX_STAGES = 100
 
-_CODE = re.compile(r"[A-Z0-9_\-]{1,32}")
+_CODE = re.compile(r"[A-Za-z0-9_\-]{1,32}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +108,31 @@ class PromoUsage:
     left: int | None = field(default=None)
 
 
+def in_capitals(name: str, value: object) -> str:
+    """Return what a buyer may have typed as a code, in the letters in which codes are kept.
+
+    :raises ValidationError: for what is no text.
+    """
+    if not isinstance(value, str):
+        raise ValidationError(name, "must be a string", value)
+    code = value.strip()
+    return code.upper() if _CODE.fullmatch(code) else code
+
+
 def check_promo_code(name: str, value: object) -> str:
     """Return a code as it is kept: in capitals, so that a buyer may type it either way.
 
     :raises ValidationError: unless it is 1-32 ASCII letters, digits, ``_`` or ``-``.
     """
-    code = value.strip().upper() if isinstance(value, str) else ""
-    if not _CODE.fullmatch(code):
+    code = in_capitals(name, value)
+    if not is_promo_code(code):
         raise ValidationError(name, f"must be 1-{MAX_CODE} ASCII letters, digits, '_' or '-'", value)
     return code
+
+
+def is_promo_code(code: str) -> bool:
+    """Whether there can be a code of this name."""
+    return _CODE.fullmatch(code) is not None
 
 
 def check_promos(promos: Mapping[str, PromoCode] | None) -> dict[str, PromoCode]:

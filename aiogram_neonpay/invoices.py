@@ -60,6 +60,7 @@ class Offer:
     :ivar media: whether paid media are sold instead of an invoice.
     :ivar promo: a promo code, in capitals; whatever somebody typed, there may be none of this name.
     :ivar gift: whether it is bought for somebody else.
+    :ivar invoice_id: the id of the invoice, if it was chosen before (:func:`new_invoice_id`).
     """
 
     stage_id: str
@@ -74,6 +75,7 @@ class Offer:
     media: bool = False
     promo: str | None = None
     gift: bool = False
+    invoice_id: str | None = None
 
     def __post_init__(self) -> None:
         check_stage_id(self.stage_id)
@@ -292,7 +294,7 @@ class Seller:
         long = len(attached.encode()) > room
         stored = None
         token = InvoiceToken(
-            invoice_id=new_invoice_id(now),
+            invoice_id=offer.invoice_id or new_invoice_id(now),
             issued_at=int(now),
             stage_id=offer.stage_id,
             amount=amount,

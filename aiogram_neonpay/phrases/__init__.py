@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from aiogram_neonpay.phrases.checkout import CHECKOUT
+from aiogram_neonpay.phrases.keyboards import KEYBOARDS
 from aiogram_neonpay.phrases.links import LINKS
 from aiogram_neonpay.phrases.numbers import NUMBERS
 from aiogram_neonpay.phrases.offers import OFFERS
@@ -22,6 +23,7 @@ __all__ = ["PHRASES", "Phrase"]
 _PARTS = (
     CHECKOUT,
     LINKS,
+    KEYBOARDS,
     NUMBERS,
     RECEIPTS,
     OFFERS,

@@ -11,7 +11,7 @@ from aiogram import Dispatcher, Router
 from aiogram.filters import Command
 from aiogram.types import Message
 
-from aiogram_neonpay import NeonPay, PaymentCompleted, PaymentStage, ValidationError, neonpay_router
+from aiogram_neonpay import NeonPay, PaymentCompleted, PaymentStage, ValidationError, donate_keyboard, neonpay_router
 from aiogram_neonpay.ledger.traces import Traces
 from aiogram_neonpay.testing import BotSandbox, BotUser
 
@@ -21,6 +21,7 @@ STAGES = {
     "premium": PaymentStage("Premium", "30 days", 25),
     "kept": PaymentStage("Kept", "As it is", 5, tidy="keep", thank_you=False),
     "deleted": PaymentStage("Deleted", "Gone", 5, tidy="delete", thank_you="You are kind"),
+    "donate": PaymentStage("Donate", "As you like", None),
     "club": PaymentStage("Club", "By the month", 40, subscription=True),
 }
 
@@ -143,6 +144,19 @@ async def test_an_update_that_comes_twice_tidies_once() -> None:
         before = scene.seen()
         await scene.sandbox.repeat_update(receipt)
         assert scene.seen() == before and before.count("Thanks") == 1
+
+
+async def test_the_question_for_an_amount_and_its_answer_go_with_the_invoice() -> None:
+    async with shop(tidy="delete") as scene:
+        await scene.alice.send("hello")
+        keyboard = donate_keyboard([10], custom=True)
+        await scene.sandbox.bot.send_message(scene.alice.id, "How much?", reply_markup=keyboard)
+        await scene.alice.tap("Other amount")
+        await scene.alice.send("17")
+        assert len(scene.seen()) == 3
+        assert (await scene.alice.pay()).amount == 17
+        assert scene.seen() == ["How much?", "Here you are"]
+        assert "17" not in [message.text for message in scene.alice.messages()]
 
 
 async def test_a_gift_is_tidied_after_for_its_buyer_once_it_is_paid() -> None:

@@ -13,6 +13,7 @@ LAYERS = {
     "errors": ["checks", "errors"],
     "values": [
         "adapters",
+        "buttons",
         "catalogs",
         "diagnosis",
         "events",
@@ -28,6 +29,7 @@ LAYERS = {
         "phrases",
         "redaction",
         "retries",
+        "serving",
         "stages",
         "texts",
         "timing",
@@ -38,6 +40,7 @@ LAYERS = {
     "shared": ["news", "records", "sending", "shop"],
     "work": [
         "access",
+        "amounts",
         "checkout",
         "delivery",
         "discounts",

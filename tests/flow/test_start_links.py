@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -247,6 +248,14 @@ async def test_what_is_too_long_for_a_link_is_kept_and_what_fits_is_not(shop: Sh
     assert parameter(await shop.pay.create_start_link("premium", ref="x" * 31)).startswith("np1-")
     assert len(parameter(await shop.pay.create_start_link("premium", ref="x" * 31))) == 64
     assert parameter(await shop.pay.create_start_link("premium", ref="x" * 32)).startswith("np1_")
+
+
+async def test_many_people_come_at_once_and_nothing_stays_behind(shop: Shop, sandbox: BotSandbox) -> None:
+    link = await shop.pay.create_start_link("premium")
+    people = [sandbox.user(f"Person {number}", stars=30) for number in range(5)]
+    await asyncio.gather(*(person.open_link(link) for person in people))
+    assert [said(person) for person in people] == [["Welcome", "Premium"]] * 5
+    assert len(shop.dp.message.outer_middleware) == 0
 
 
 async def test_what_a_handler_returns_is_said_before_the_invoice(shop: Shop, alice: BotUser) -> None:

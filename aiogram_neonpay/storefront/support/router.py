@@ -65,6 +65,8 @@ def support_router(
         raise ValidationError("chat", "must be a chat's id (int)", chat)
     if message_thread_id is not None and chat is None:
         raise ValidationError("message_thread_id", "needs the chat that it is a topic of: chat=...", message_thread_id)
+    if language is not None:
+        check_text("language", language, 35)
     check_count("message_thread_id", message_thread_id, 1 << 52)
     check_count("per_hour", per_hour, MOST_PER_HOUR)
     router = Router(name="neonpay-support")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiogram import Dispatcher
 from aiogram.exceptions import TelegramBadRequest
+from aiogram.filters import Command, CommandObject
 from aiogram.fsm.storage.base import BaseStorage
 from aiogram.methods import AnswerPreCheckoutQuery, CreateInvoiceLink, GetMe, SendInvoice
 from aiogram.types import Message, User
@@ -19,6 +22,7 @@ from aiogram_neonpay import (
     CheckoutDeclined,
     ConfigurationError,
     InvoiceError,
+    NeonPay,
     PaymentCompleted,
     PaymentStage,
     PromoCode,
@@ -29,6 +33,7 @@ from aiogram_neonpay import (
     neonpay_router,
 )
 from aiogram_neonpay.ledger.base import STOCK, RecordKey
+from aiogram_neonpay.testing import BotSandbox, BotUser
 from tests.flow.clock import Clock, settled
 from tests.flow.test_access import shared  # noqa: F401
 from tests.telegram import ALICE, BOB, RecordingBot, charge_of, paid, person, pre_checkout, private_chat, refunded
@@ -595,3 +600,64 @@ async def test_a_code_and_a_gift_go_together(bot: RecordingBot) -> None:
     await till.pay.refund(str(gift.payment.reference))
     await asyncio.wait(till.pay._installation.feed.tasks)
     assert (await till.usage()).used == 0
+
+
+# With a Telegram that keeps its own ledger
+
+
+@pytest_asyncio.fixture
+async def sandbox() -> AsyncIterator[BotSandbox]:
+    pay = neonpay_router(
+        STAGES,
+        promos={"CLUB": PromoCode(percent=50, stages=["club"], per_user=1), "LAST": PromoCode(stars=5, total=1)},
+    )
+    dp = Dispatcher()
+    dp.include_router(pay)
+
+    @dp.message(Command("buy"))
+    async def sell(message: Message, command: CommandObject, neonpay: NeonPay) -> None:
+        stage_id, promo = str(command.args).split()
+        try:
+            await neonpay.answer_payment(message, stage_id, promo=promo)
+        except PromoError as error:
+            await message.answer(error.text)
+
+    @pay.completed
+    async def deliver(event: PaymentCompleted) -> None:
+        await event.answer(f"{event.amount} of {event.full_price} with {event.promo}")
+
+    async with BotSandbox(dp) as sandbox:
+        yield sandbox
+
+
+def said(user: BotUser) -> str:
+    return [message.text for message in user.messages() if message.from_bot][-1]
+
+
+async def test_a_subscription_stays_cheaper_and_uses_its_code_once(sandbox: BotSandbox) -> None:
+    alice = sandbox.user("Alice", stars=100)
+    await alice.send("/buy club club")
+    assert (await alice.pay()).ok
+    assert said(alice) == "20 of 40 with CLUB"
+    await sandbox.advance(days=30, hours=1)
+
+    assert said(alice) == "20 of 20 with None"
+    assert alice.balance == 60
+    pay: NeonPay = sandbox.dispatcher["neonpay"]
+    assert await pay.get_promo_usage("club") == PromoUsage(used=1, reserved=0, left=None)
+    await alice.send("/buy club club")
+    assert said(alice) == "You have used this promo code already."
+
+
+async def test_a_payment_with_a_code_that_is_found_in_telegrams_ledger_counts(sandbox: BotSandbox) -> None:
+    alice, bob = sandbox.user("Alice", stars=100), sandbox.user("Bob", stars=100, language_code="ru")
+    await alice.send("/buy premium last")
+    sandbox.faults.add_update("successful_payment", drop=True, times=1)
+    assert (await alice.pay()).ok
+    await bob.send("/buy premium last")
+    assert said(bob) == "Этот промокод уже использован столько раз, сколько было можно."
+    await sandbox.advance(hours=2)
+
+    assert said(alice) == "20 of 25 with LAST"
+    pay: NeonPay = sandbox.dispatcher["neonpay"]
+    assert await pay.get_promo_usage("LAST") == PromoUsage(used=1, reserved=0, left=0)

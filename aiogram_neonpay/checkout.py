@@ -8,18 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from copy import deepcopy
 from typing import Any
 
 from aiogram import Bot
-from aiogram.exceptions import (
-    ClientDecodeError,
-    TelegramBadRequest,
-    TelegramNetworkError,
-    TelegramRetryAfter,
-    TelegramServerError,
-)
+from aiogram.exceptions import TelegramAPIError
 from aiogram.types import PreCheckoutQuery, Update
 
 from aiogram_neonpay.errors import RejectPayment
@@ -29,25 +22,20 @@ from aiogram_neonpay.hooks import Next, stepping_round_isolation
 from aiogram_neonpay.limits import Limits
 from aiogram_neonpay.models import CURRENCY, Checkout
 from aiogram_neonpay.news import News
+from aiogram_neonpay.opencheckout import OpenCheckout
 from aiogram_neonpay.passage import Passage
 from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.routers import payment_routers
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
-from aiogram_neonpay.timing import Timing
 from aiogram_neonpay.way import Way
 
-__all__ = ["CHECKOUT", "Cashier", "OpenCheckout"]
+__all__ = ["CHECKOUT", "Cashier"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
 DEADLINE = 8.0
 """Seconds from the arrival of a query to our last word; Telegram's ten, less the way there and back."""
-TELEGRAM_WAITS = 10.0
-SILENCE = 3
-"""Seconds that one answer may take before it is sent again: aiogram's own minute is longer than Telegram waits."""
-QUERY_IS_OVER = re.compile(r"query is too old|QUERY_ID_INVALID")
-"""What Telegram says of a query that was answered or is too old."""
 CHECKOUT = "neonpay_checkout"
 """Key under which an open checkout travels in aiogram's handler data."""
 
@@ -59,82 +47,6 @@ class Declined(Exception):
         self.reason = reason
         self.text = text
         super().__init__(reason)
-
-
-class OpenCheckout:
-    """One query that wants an answer. The first to claim the answer gives it; nobody answers twice."""
-
-    def __init__(
-        self, bot: Bot, query: PreCheckoutQuery, token: InvoiceToken | None, feed: Feed, timing: Timing
-    ) -> None:
-        self.bot = bot
-        self._feed = feed
-        self.query = query
-        self.token = token
-        self.stage: PaymentStage | None = None
-        self.metadata: dict[str, Any] = {}
-        self.answered = False
-        self.holds = False
-        self.discounted: dict[str, Any] | None = None
-        self._timing = timing
-        self._arrived = timing.time()
-
-    def remaining(self, seconds: float) -> float:
-        """Return the seconds left of a limit that counts from the arrival of the query."""
-        return self._arrived + seconds - self._timing.time()
-
-    async def approve(self) -> None:
-        """Say yes, unless it was answered."""
-        if not self.answered:
-            self.answered = True
-            await self._insist(True, None)
-
-    async def decline(self, text: str, usual: str) -> None:
-        """Say no, unless it was answered.
-
-        :param text: the sentence for the buyer.
-        :param usual: a sentence of ours, in case Telegram refuses that one.
-        """
-        if self.answered:
-            return
-        self.answered = True
-        try:
-            await self._insist(False, text)
-        except TelegramBadRequest:
-            if text == usual:
-                raise
-            await self._insist(False, usual)
-
-    async def _insist(self, ok: bool, text: str | None) -> None:
-        try:
-            await self._send(ok, text)
-        except asyncio.CancelledError:
-            # Whoever cancelled the update did not mean the answer; a second one is harmless, none is not.
-            self._feed.spawn(self._send(ok, text), "the answer to a cancelled checkout")
-            raise
-
-    async def _send(self, ok: bool, text: str | None) -> None:
-        """Send the answer; passing failures are tried again while Telegram waits, silence included."""
-        pause, doubtful = 0.2, False
-        while True:
-            try:
-                await self.bot.answer_pre_checkout_query(
-                    self.query.id, ok=ok, error_message=text, request_timeout=SILENCE
-                )
-                return
-            except TelegramBadRequest as error:
-                if not doubtful or not QUERY_IS_OVER.search(error.message):
-                    raise
-                logger.info("a checkout was answered, or was too late, when its answer was sent again")
-                return
-            except (TelegramNetworkError, TelegramServerError, TelegramRetryAfter, ClientDecodeError) as error:
-                # Flood control answers before anything is done; all others may come after Telegram took the answer.
-                doubtful = doubtful or not isinstance(error, TelegramRetryAfter)
-                wait = float(error.retry_after) if isinstance(error, TelegramRetryAfter) else pause
-                if self.remaining(TELEGRAM_WAITS) <= wait:
-                    raise
-                await asyncio.sleep(wait)
-                pause = min(2 * pause, 1.0)
 
 
 class Cashier:
@@ -209,14 +121,15 @@ class Cashier:
             await self._approve(checkout)
 
     async def _approve(self, checkout: OpenCheckout) -> None:
-        """Say yes; what was kept for the buyer is free again if that comes too late or Telegram refuses it."""
+        """Say yes; what was kept is free again if that comes too late or Telegram has surely not taken it."""
         if checkout.answered:
             await self._let_go(checkout)
             return
         try:
             await checkout.approve()
-        except TelegramBadRequest:
-            await self._let_go(checkout)
+        except TelegramAPIError:
+            if not checkout.is_doubtful:
+                await self._let_go(checkout)
             raise
 
     async def _let_go(self, checkout: OpenCheckout) -> None:
@@ -321,15 +234,23 @@ class Cashier:
     async def _hold(self, checkout: OpenCheckout, token: InvoiceToken, stage: PaymentStage) -> None:
         """Keep for the buyer what is limited."""
         buyer = checkout.query.from_user.id
+        wanted = (token.stage_id, stage, token.invoice_id, checkout.discounted)
+        holding = asyncio.ensure_future(self._limits.hold(checkout.bot, buyer, *wanted))
         try:
-            wanted = (token.stage_id, stage, token.invoice_id, checkout.discounted)
-            lacking = await self._limits.hold(checkout.bot, buyer, *wanted)
+            lacking = await asyncio.shield(holding)
+        except asyncio.CancelledError:  # the storage may keep it all the same
+            self._feed.spawn(self._let_go_late(checkout, holding), "giving up what was kept for a late checkout")
+            raise
         except Exception as error:
             logger.exception("what is left of %s could not be read", token.stage_id)
             raise Declined("check_failed") from error
         if lacking is not None:
             raise Declined(lacking)
         checkout.holds = True
+
+    async def _let_go_late(self, checkout: OpenCheckout, holding: asyncio.Future[str | None]) -> None:
+        checkout.holds = await holding is None
+        await self._let_go(checkout)
 
     async def _check_stored(self, checkout: OpenCheckout, token: InvoiceToken) -> None:
         try:

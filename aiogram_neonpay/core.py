@@ -27,7 +27,7 @@ from aiogram_neonpay.places import place_of
 from aiogram_neonpay.promo import PromoCode
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES, Retries
-from aiogram_neonpay.routers import AskForUpdates, payment_routers, watch_root
+from aiogram_neonpay.routers import AskForUpdates, count_handlers, payment_routers, watch_root
 from aiogram_neonpay.shop import Clock, Legacy, Shop
 from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource, Tidy
 from aiogram_neonpay.texts import Replaced
@@ -308,7 +308,7 @@ class NeonPay(Doorway):
         routers = payment_routers(self if root is None else root)
         return {
             "total_stages": len(self._shop.catalog),
-            "registered_callbacks": sum(router.count_handlers() for router in routers),
+            "registered_callbacks": sum(count_handlers(router) for router in routers),
             "setup_complete": root is not None,
         }
 

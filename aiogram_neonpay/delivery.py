@@ -30,11 +30,8 @@ from aiogram_neonpay.failures import is_cancelled, rejection_of
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.gifts import Gifts
 from aiogram_neonpay.hooks import Next
-from aiogram_neonpay.ledger.charges import (
-    ANNOUNCED,
-    DELIVERED,
-    Claim,
-)
+from aiogram_neonpay.ledger.base import buyer_name
+from aiogram_neonpay.ledger.charges import ANNOUNCED, DELIVERED, Claim
 from aiogram_neonpay.limits import Limits
 from aiogram_neonpay.mediasales import MediaSales
 from aiogram_neonpay.models import PaymentResult
@@ -138,8 +135,7 @@ class Delivery:
         token = delivering.set(claim.key)
         try:
             if (pause := await self._entitlements.waits(bot, claim)) is not None:
-                await self._shop.charges.give_back(claim, delay=pause, attempts=body["attempts"] - 1)
-                self._worker.wake(bot, claim.key.name, pause)
+                await self._wait(bot, claim, pause)
                 return None
             await self._entitlements.recognise(bot, claim)
             renews = body.get("recurring") == AGAIN  # its invoice was paid by the first charge
@@ -159,11 +155,15 @@ class Delivery:
                 await self._keep_gift(bot, claim, stage)
                 return None
             event: PaymentEvent
-            if (subscription := await self._entitlements.give(bot, claim, stage)) is None:
+            given = await self._entitlements.give(bot, claim, stage)
+            if given.waits is not None:
+                await self._wait(bot, claim, given.waits)
+                return None
+            if given.subscription is None:
                 event = _event(MediaSold if body.get("media") else PaymentCompleted, bot, claim, stage, message)
             else:
                 kind = SubscriptionRenewed if body["recurring"] == AGAIN else SubscriptionStarted
-                event = _event(kind, bot, claim, stage, message, subscription=subscription)
+                event = _event(kind, bot, claim, stage, message, subscription=given.subscription)
             attempt = self._attempt(event, body.get("done", ()))
             prepare(attempt, claim)
             response = await self._way.carry(handler, update, attempt, data)
@@ -187,17 +187,17 @@ class Delivery:
         if "recipient" not in claim.body:
             buyer: dict[str, Any] = (claim.body.get("carrier") or {}).get("from") or {}
             await self._gifts.wrap(bot, claim, stage, self._outcomes)
-            self._forget_notes(bot, claim)
             self._tidy(bot, payment_of(claim.body, claim.key.name, stage), buyer)
             return
         # The update of the payment once more, after somebody has opened it: they are told by an update of our own.
         await self._shop.charges.give_back(claim, attempts=claim.body["attempts"] - 1)
         self._worker.wake(bot, claim.key.name)
 
-    def _forget_notes(self, bot: Bot, claim: Claim) -> None:
-        """Tidy up what counts shares, once the charge's own record says what it took."""
-        if claim.body.get("took") or claim.body.get("promo_used"):
-            self._feed.spawn(self._limits.noted(bot, claim), f"tidying up after payment {claim.key.name}")
+    async def _wait(self, bot: Bot, claim: Claim, seconds: float) -> None:
+        """Leave a charge for later: something of its subscription is to be told before it."""
+        await self._shop.charges.give_back(claim, delay=seconds, attempts=claim.body["attempts"] - 1)
+        self._worker.wake(bot, buyer_name(claim.body["user"]))
+        self._worker.wake(bot, claim.key.name, seconds)
 
     async def on_refunded(
         self, handler: Next, update: Update, message: Message, refunded: RefundedPayment, data: dict[str, Any]
@@ -311,7 +311,6 @@ class Delivery:
         """Settle a charge as delivered, and tidy up."""
         buyer: dict[str, Any] = (claim.body.get("carrier") or {}).get("from") or {}  # before it is dropped
         await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
-        self._forget_notes(bot, claim)
         assert isinstance(attempt.event, PaymentEvent)
         if "gift" not in claim.body:  # else the buyer's part was over when it was wrapped
             self._tidy(bot, attempt.event, buyer)

@@ -12,13 +12,13 @@ from aiogram import Bot
 
 from aiogram_neonpay.errors import PromoError
 from aiogram_neonpay.ledger.charges import Claim
-from aiogram_neonpay.ledger.shares import give_back_own, hold_own, let_go_own, own_left, take_own
+from aiogram_neonpay.ledger.shares import give_back_own, hold_own, let_go_own, owned, take_own
 from aiogram_neonpay.payload import InvoiceToken
 from aiogram_neonpay.promo import PromoCode, PromoUsage, is_promo_code, promo_from
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 
-__all__ = ["RESERVED", "Discount", "Discounts"]
+__all__ = ["APPROVED", "RESERVED", "Discount", "Discounts", "name_of"]
 
 RESERVED = 3600.0
 """Seconds for which an issued invoice keeps a use of its code, if it does not expire before."""
@@ -92,12 +92,12 @@ class Discounts:
             raise self._refusal(code, "not_for_stage", language)
         if promo.per_user is not None and buyer is not None:
             known = await self._shop.buyers.read(bot.id, buyer)
-            if not own_left({"bought": known.get("bought", {})}, _name(code), promo.per_user, now):
+            if len(owned(known, name_of(code))) >= promo.per_user:
                 raise self._refusal(code, "already_used", language)
         holder = f"i{token.invoice_id}" if buyer is None else f"u{buyer}"
         seconds = RESERVED if token.expires_at is None else min(RESERVED, max(1.0, token.expires_at - now))
         if promo.total is not None and not await self._shop.stocks.reserve(
-            bot.id, _name(code), promo.total, holder, seconds
+            bot.id, name_of(code), promo.total, holder, seconds
         ):
             raise self._refusal(code, "used_up", language)
         return Discount(code, amount, token.amount, now + seconds, holder)
@@ -108,7 +108,7 @@ class Discounts:
     async def release(self, bot: Bot, invoice: Body) -> None:
         """Give up what was reserved for an invoice that nobody will pay."""
         if invoice.get("promo") is not None:
-            await self._shop.stocks.let_go(bot.id, _name(invoice["promo"]), invoice["promo_for"])
+            await self._shop.stocks.let_go(bot.id, name_of(invoice["promo"]), invoice["promo_for"])
 
     # At a checkout
 
@@ -125,30 +125,39 @@ class Discounts:
             return "promo_ended"
         if now >= invoice["promo_until"] and (not is_valid or promo.period(now) is not None):
             return "promo_ended"
-        name = _name(code)
-        if promo.per_user is not None:
-            limit, kept = promo.per_user, False
+        if promo.per_user is not None and not await self._hold_own(bot, user_id, name_of(code), promo.per_user, who):
+            return "promo_already_used"
+        lacking: str | None = "promo_used_up"
+        try:
+            if promo.total is None or await self._hold_use(bot, user_id, invoice, promo.total, who):
+                lacking = None
+        finally:
+            if lacking is not None and promo.per_user is not None:
+                await self._let_go_own(bot, user_id, name_of(code), who)
+        return lacking
 
-            def keep(known: Body) -> Body | None:
-                nonlocal kept
-                fields = hold_own(known, name, limit, who, now, APPROVED)
-                kept = fields is not None
-                return fields
+    async def _hold_own(self, bot: Bot, user_id: int, name: str, per_user: int, who: str) -> bool:
+        now, kept = self._shop.clock(), False
 
-            await self._shop.buyers.change(bot.id, user_id, keep)
-            if not kept:
-                return "promo_already_used"
-        reserved = invoice["promo_for"] if invoice["promo_for"] in (f"u{user_id}", f"i{invoice['invoice']}") else None
-        if promo.total is not None and not await self._shop.stocks.hold(
-            bot.id, name, promo.total, who, seconds=APPROVED, reserved=reserved
-        ):
-            await self._let_go_own(bot, user_id, name, who)
-            return "promo_used_up"
-        return None
+        def hold(known: Body) -> Body | None:
+            nonlocal kept
+            fields = hold_own(known, name, per_user, who, now, seconds=APPROVED)
+            kept = fields is not None
+            return fields
+
+        await self._shop.buyers.change(bot.id, user_id, hold)
+        return kept
+
+    async def _hold_use(self, bot: Bot, user_id: int, invoice: Body, total: int, who: str) -> bool:
+        """Keep one of all uses: that of the buyer, or of an invoice for everybody, if it is reserved."""
+        holder = invoice["promo_for"]
+        reserved = holder if holder in (f"u{user_id}", f"i{invoice['invoice']}") else None
+        name = name_of(invoice["promo"])
+        return await self._shop.stocks.hold(bot.id, name, total, who, seconds=APPROVED, reserved=reserved)
 
     async def let_go(self, bot: Bot, user_id: int, invoice: Body, who: str) -> None:
         """Give up what was kept for a checkout that was not approved after all."""
-        name = _name(invoice["promo"])
+        name = name_of(invoice["promo"])
         await self._shop.stocks.let_go(bot.id, name, who)
         await self._let_go_own(bot, user_id, name, who)
 
@@ -158,32 +167,33 @@ class Discounts:
 
     # At a payment
 
-    async def take(self, bot: Bot, claim: Claim, who: str) -> None:
-        """Count a use for a charge, once; the buyer has paid that price, so nothing is asked any more."""
+    async def take(self, bot: Bot, claim: Claim, who: str) -> list[str]:
+        """Count a use for a charge, once; the buyer has paid that price, so nothing is asked any more.
+
+        :return: charges that the count may forget: see :meth:`Stocks.take`.
+        """
         body, ref, now = claim.body, claim.key.name, self._shop.clock()
-        if body.get("promo") is None or body.get("promo_used"):
-            return
-        name = _name(body["promo"])
+        if body.get("promo_used"):
+            return []
+        name = name_of(body["promo"])
         promo, _ = await self.find(bot, body["promo"])
         if promo is not None and promo.per_user is not None:
             await self._shop.buyers.change(
                 bot.id, body["user"], lambda known: take_own(known, name, 0, who, ref, now, anyway=True)[0]
             )
-        await self._shop.stocks.take(bot.id, name, ANY_NUMBER, who, ref, anyway=True)
-        claim.notes["promo_used"] = body["promo_used"] = True
+        taken, crowd = await self._shop.stocks.take(bot.id, name, ANY_NUMBER, who, ref, anyway=True)
+        if taken:
+            claim.notes["promo_used"] = body["promo_used"] = True
+        return crowd
 
-    async def noted(self, bot: Bot, claim: Claim) -> None:
-        """Let the count forget a charge whose own record says by now that it is counted."""
-        await self._shop.stocks.forget(bot.id, _name(claim.body["promo"]), claim.key.name)
+    async def give_back(self, bot: Bot, user_id: int, code: str, ref: str, *, took: bool) -> None:
+        """Return the use of a charge that is refunded, once.
 
-    async def give_back(self, bot: Bot, claim: Claim) -> None:
-        """Return the use of a charge that is refunded."""
-        body, ref = claim.body, claim.key.name
-        if not body.get("promo_used"):
-            return
-        name = _name(body["promo"])
-        await self._shop.stocks.give_back(bot.id, name, ref)
-        await self._shop.buyers.change(bot.id, body["user"], lambda known: give_back_own(known, name, ref))
+        :param took: whether the charge's own record says that it was counted; else the count may still know it.
+        """
+        name = name_of(code)
+        await self._shop.stocks.give_back(bot.id, name, ref, took=took)
+        await self._shop.buyers.change(bot.id, user_id, lambda known: give_back_own(known, name, ref))
 
     # Reading
 
@@ -192,11 +202,11 @@ class Discounts:
         promo, _ = await self.find(bot, code)
         if promo is None:
             return None
-        used, reserved = await self._shop.stocks.usage(bot.id, _name(code))
+        used, reserved = await self._shop.stocks.usage(bot.id, name_of(code))
         left = None if promo.total is None else max(0, promo.total - used - reserved)
         return PromoUsage(used, reserved, left)
 
 
-def _name(code: str) -> str:
+def name_of(code: str) -> str:
     """Return under what the uses of a code are counted; no stage is called so."""
     return f"promo:{code}"

@@ -1,30 +1,34 @@
 """What one buyer may have of something limited, counted in their own record: held, taken by a payment, given back.
 
-Each function gives the fields of the record that change, or ``None``.
+Each function gives the fields of the record that change, or ``None``. ``over`` names charges that count no more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from aiogram_neonpay.ledger.stock import HOLD, held, put_hold, take_hold
 
-__all__ = ["give_back_own", "hold_own", "let_go_own", "own_left", "take_own"]
+__all__ = ["give_back_own", "hold_own", "let_go_own", "owned", "take_own"]
 
 Body = dict[str, Any]
 
 
-def own_left(known: Body, name: str, limit: int, now: float) -> bool:
-    """Whether the buyer may have one more."""
-    return len(known.get("bought", {}).get(name, [])) + held(known.get("holds", {}).get(name, {}), now) < limit
+def owned(known: Body, name: str, over: Collection[str] = ()) -> list[str]:
+    """Return the charges by which the buyer has something."""
+    return [ref for ref in known.get("bought", {}).get(name, []) if ref not in over]
 
 
-def hold_own(known: Body, name: str, limit: int, who: str, now: float, seconds: float = HOLD) -> Body | None:
+def hold_own(
+    known: Body, name: str, limit: int, who: str, now: float, *, over: Collection[str] = (), seconds: float = HOLD
+) -> Body | None:
     """Keep a share for a checkout, if there is one."""
-    if not own_left(known, name, limit, now):
-        return None
     holds = known.get("holds", {})
-    return {"holds": {**holds, name: put_hold(holds.get(name, {}), who, now, seconds)}}
+    mine = holds.get(name, {})
+    if len(owned(known, name, over)) + held(mine, now) >= limit:
+        return None
+    return {"holds": {**holds, name: put_hold(mine, who, now, seconds)}}
 
 
 def let_go_own(known: Body, name: str, who: str, now: float) -> Body | None:
@@ -34,21 +38,22 @@ def let_go_own(known: Body, name: str, who: str, now: float) -> Body | None:
 
 
 def take_own(
-    known: Body, name: str, limit: int, who: str, ref: str, now: float, *, anyway: bool
+    known: Body, name: str, limit: int, who: str, ref: str, now: float, *, anyway: bool, over: Collection[str] = ()
 ) -> tuple[Body | None, bool]:
     """Take a share for a charge, once: the one that was kept, or a free one; return whether it has one.
 
     :param anyway: take one even when there is none.
     """
-    bought = known.get("bought", {})
-    mine = bought.get(name, [])
+    mine = owned(known, name, over)
     if ref in mine:
         return None, True
+    if ref in known.get("back", ()):  # it was refunded while its worker stood still
+        return None, False
     left, had = take_hold(known.get("holds", {}).get(name, {}), who, now)
     if not anyway and not had and len(mine) + held(left, now) >= limit:
         return None, False
     holds = _with(known.get("holds", {}), name, left)
-    return {"bought": {**bought, name: [*mine, ref]}, "holds": holds}, True
+    return {"bought": {**known.get("bought", {}), name: [*mine, ref]}, "holds": holds}, True
 
 
 def give_back_own(known: Body, name: str, ref: str) -> Body | None:

@@ -52,6 +52,7 @@ LAYERS = {
         "links",
         "media",
         "mediasales",
+        "opencheckout",
         "outages",
         "outcomes",
         "purchases",

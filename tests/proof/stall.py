@@ -84,7 +84,7 @@ class Stall:
         elif what == "go on":
             return await self.pay.run_due()
         elif what == "left":
-            return await self.pay._shop.stocks.left(self.bot.id, order["stage"], STAGES[order["stage"]].stock or 0)
+            return await self.pay.stock_left(order["stage"])
         elif what == "uses":
             usage = await self.pay.get_promo_usage("SEVEN")
             return None if usage is None else [usage.used, usage.reserved, usage.left]

@@ -180,9 +180,10 @@ class Play:
         if is_refund:
             del self.paper.paid[ref]
             for _ in range(2):
-                await self.rules.give_back(self.bot, claim)
+                took = claim.body.get("promo_used", False)
+                await self.rules.give_back(self.bot, claim.body["user"], "CODE", ref, took=took)
             return
-        del claim.body["promo_used"]  # a worker died before it could write that down
+        claim.body.pop("promo_used", None)  # a worker died before it could write that down
         await self.rules.take(self.bot, claim, self.paper.paid[ref].who)
 
     async def compare(self) -> None:

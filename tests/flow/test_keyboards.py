@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,17 @@ from aiogram.client.default import DefaultBotProperties
 from aiogram.filters import Command
 from aiogram.fsm.context import FSMContext
 from aiogram.fsm.state import State, StatesGroup
-from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup, Message
+from aiogram.fsm.strategy import FSMStrategy
+from aiogram.types import (
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    InlineQuery,
+    InlineQueryResultArticle,
+    InputTextMessageContent,
+    Message,
+)
+from aiogram.utils.i18n import I18n
+from aiogram.utils.i18n.middleware import ConstI18nMiddleware
 
 from aiogram_neonpay import (
     NeonPay,
@@ -666,3 +677,101 @@ async def test_the_shop_is_injected_where_keyboards_are_made(kiosk: Kiosk) -> No
         await alice.send("/shop")
         assert ("Club, 100 ⭐ в месяц",) in rows(alice)
     assert made
+
+
+class TestElsewhere:
+    """Keyboards under inline-mode messages, other ways to keep states, several workers."""
+
+    async def test_a_keyboard_of_an_inline_message_sells_in_the_persons_own_chat(self, kiosk: Kiosk) -> None:
+        for number in range(5):
+            kiosk.pay.create_payment_stage(f"item{number}", PaymentStage(f"Item {number}", "d", number + 1))
+
+        @kiosk.dp.inline_query()
+        async def offer(query: InlineQuery, neonpay: NeonPay) -> None:
+            shown = catalog_keyboard(neonpay, per_page=4)
+            words = InputTextMessageContent(message_text="Choose")
+            await query.answer(
+                [InlineQueryResultArticle(id="1", title="Shop", input_message_content=words, reply_markup=shown)]
+            )
+
+        async with BotSandbox(kiosk.dp) as sandbox:
+            alice, bob = sandbox.user("Alice", stars=100), sandbox.user("Bob", stars=100)
+            group = sandbox.sandbox.create_group("Club", [alice, bob])
+            await alice.inline("shop")
+            await alice.send_inline("1", chat=group)
+            assert await bob.tap("Premium", chat=group) == (
+                "I may not write to you. Open our chat, press Start, then tap again."
+            )
+            await bob.send("/start")
+            assert await bob.tap("Premium", chat=group) is None
+            assert (await bob.pay()).amount == 25
+            await bob.tap("›", chat=group)
+            assert await bob.tap("Item 0", chat=group) is None
+            assert (await bob.pay()).amount == 1
+            await bob.tap("‹", chat=group)
+            await bob.tap("Donation", chat=group)
+            await bob.send("33")
+            assert (await bob.pay()).amount == 33
+
+    @pytest.mark.parametrize("strategy", list(FSMStrategy))
+    async def test_by_every_strategy_of_states_only_the_answer_of_who_tapped_counts(
+        self, strategy: FSMStrategy
+    ) -> None:
+        pay = neonpay_router({"donate": PaymentStage("Donation", "d", None)})
+        dp = Dispatcher(fsm_strategy=strategy)
+        dp.include_router(pay)
+        dp.message(Command("keyboard"))(
+            lambda message: message.answer("Choose", reply_markup=donate_keyboard([5], custom=True))
+        )
+        async with BotSandbox(dp) as sandbox:
+            alice, bob = sandbox.user("Alice", stars=100), sandbox.user("Bob", stars=100)
+            group = sandbox.sandbox.create_group("Club", [alice, bob])
+            await bob.send("/start")
+            await alice.send("/keyboard", chat=group)
+            await alice.tap("Other", chat=group)
+            await bob.send("30", chat=group)
+            await bob.send("/cancel", chat=group)
+            await alice.send("31")
+            assert invoices(sandbox) == []
+            await alice.send("32", chat=group)
+            assert invoices(sandbox) == [(group.id, 32)]
+            assert (await alice.pay(chat=group)).ok
+
+    async def test_another_worker_may_get_the_answer(self, sandbox: BotSandbox, alice: BotUser, kiosk: Kiosk) -> None:
+        kiosk.keyboard = lambda: donate_keyboard([5], custom=True)
+        await alice.send("/keyboard")
+        await alice.tap("Other")
+        worker = Dispatcher(storage=kiosk.dp.storage)
+        worker.include_router(neonpay_router(kiosk.pay.list_payment_stages()))
+        await feed(worker, sandbox.bot, written(alice, "30"))
+        assert invoices(sandbox) == [(alice.id, 30)]
+        await alice.send("31")
+        assert kiosk.heard == ["31"]
+
+    async def test_a_stage_that_comes_later_may_ask_too(self) -> None:
+        pay = neonpay_router({})
+        dp = Dispatcher()
+        dp.include_router(pay)
+        dp.message(Command("keyboard"))(
+            lambda message: message.answer("Choose", reply_markup=donate_keyboard([5], custom=True))
+        )
+        async with BotSandbox(dp) as sandbox:
+            alice = sandbox.user("Alice", stars=100)
+            await alice.send("/start")
+            pay.create_payment_stage("donate", PaymentStage("Donation", "d", None))
+            await alice.send("/keyboard")
+            await alice.tap("Other")
+            await alice.send("30")
+            assert (await alice.pay()).amount == 30
+
+    async def test_the_bots_own_locale_is_spoken(self, kiosk: Kiosk, tmp_path: Path) -> None:
+        ConstI18nMiddleware("az", I18n(path=tmp_path)).setup(kiosk.dp)
+        kiosk.keyboard = lambda: buy_keyboard("club", "donate")
+        async with BotSandbox(kiosk.dp) as sandbox:
+            person = sandbox.user("Person", language_code="ru")
+            await person.send("/keyboard")
+            assert rows(person)[0] == ("Club, ayda 100 ⭐",)
+            await person.tap("Donation")
+            assert last(person).buttons == (("Ləğv et",),)
+            await person.send("çox")
+            assert last(person).text == "Tam ədəd yazın, məsələn 2, və ya /cancel."

@@ -239,7 +239,8 @@ class AmountGate(Gate):
         offer = Offer(question["stage"], question["user"], bound=not place.private, amount=amount)
         language = None if message.from_user is None else message.from_user.language_code
         try:
-            await self._seller.send(bot, place.chat_id, offer, place.options(), language)
+            prompts = [question["message"], message.message_id] if "message" in question else []
+            await self._seller.send(bot, place.chat_id, offer, place.options(), language, prompts)
         except NeonPayError as error:
             logger.warning("an amount of %s Stars could not be answered with an invoice: %s", amount, error)
             await self._reply(message, "try_again")

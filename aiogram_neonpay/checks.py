@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from aiogram.fsm.state import State
+from aiogram.types import InaccessibleMessage, Message
 
 from aiogram_neonpay.errors import ValidationError
 
@@ -17,10 +18,13 @@ __all__ = [
     "check_amount",
     "check_count",
     "check_metadata",
+    "check_prompts",
     "check_seconds",
     "check_stage_id",
     "check_state",
     "check_text",
+    "check_thank_you",
+    "check_tidy",
     "is_text",
 ]
 
@@ -32,6 +36,10 @@ MAX_ACCESS = 64
 """Characters of the name of an access. Ours."""
 LONGEST_ACCESS = 100 * 365 * 86400
 """Seconds: a hundred years. Ours; for ever is ``access_for=None``."""
+MAX_MESSAGE = 4096
+"""Characters. Bot API ``sendMessage``, parameter ``text``."""
+MAX_PROMPTS = 20
+"""Messages that are tidied away with one invoice. Ours."""
 MAX_STATE = 256
 """Characters of the name of an FSM state. Ours."""
 MAX_DEPTH = 32
@@ -132,6 +140,38 @@ def check_state(name: str, value: object) -> None:
     if state == "*":
         raise ValidationError(name, "must be one state, not any", value)
     check_text(name, state, MAX_STATE)
+
+
+def check_tidy(value: object) -> None:
+    """Refuse what is no way to tidy up.
+
+    :raises ValidationError: unless it is ``"keep"``, ``"delete"`` or ``"receipt"``.
+    """
+    if value not in ("keep", "delete", "receipt"):
+        raise ValidationError("tidy", 'must be "keep", "delete" or "receipt"', value)
+
+
+def check_prompts(value: object) -> list[int]:
+    """Return the ids of messages that are given as ids or as aiogram's objects.
+
+    :raises ValidationError: for anything else, and for more than 20 of them.
+    """
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence) or len(value) > MAX_PROMPTS:
+        raise ValidationError("prompts", f"must be a list of at most {MAX_PROMPTS} messages or their ids", value)
+    ids = [item.message_id if isinstance(item, (Message, InaccessibleMessage)) else item for item in value]
+    for item in ids:
+        if isinstance(item, bool) or not isinstance(item, int) or item < 1:
+            raise ValidationError("prompts", "must be messages or their ids (int)", item)
+    return ids
+
+
+def check_thank_you(value: object) -> None:
+    """Refuse what cannot thank a buyer; ``True``, ``False`` and ``None`` pass.
+
+    :raises ValidationError: unless it is a text of 1-4096 characters.
+    """
+    if value is not None and not isinstance(value, bool):
+        check_text("thank_you", value, MAX_MESSAGE)
 
 
 def check_stage_id(value: object) -> str:

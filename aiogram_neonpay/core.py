@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiogram import Bot, Dispatcher, Router
 from aiogram.fsm.storage.base import BaseStorage
-from aiogram.types import CallbackQuery, InlineQueryResultArticle, Message
+from aiogram.types import CallbackQuery, InaccessibleMessage, Message
 
 from aiogram_neonpay.access import AccessDesk
 from aiogram_neonpay.adapters import AiogramAdapter
+from aiogram_neonpay.checks import check_prompts
 from aiogram_neonpay.delivery import Propagate
+from aiogram_neonpay.doorway import Doorway
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
-from aiogram_neonpay.gallery import Gallery
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import Offer, Seller, check_user_id
 from aiogram_neonpay.ledger.buyers import GRACE
+from aiogram_neonpay.links import Links
 from aiogram_neonpay.media import MediaSeller
-from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, PaymentStatus
+from aiogram_neonpay.models import InvoiceStatus, PaymentResult, PaymentStatus
 from aiogram_neonpay.places import place_of
+from aiogram_neonpay.promo import PromoCode
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES, Retries
 from aiogram_neonpay.routers import AskForUpdates, count_handlers, payment_routers, watch_root
 from aiogram_neonpay.shop import Clock, Legacy, Shop
-from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource
+from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource, Tidy
 from aiogram_neonpay.texts import Replaced
 from aiogram_neonpay.tracking import Tracker
 
@@ -35,7 +38,7 @@ __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentSt
 logger = logging.getLogger("aiogram_neonpay")
 
 
-class NeonPay(Gallery):
+class NeonPay(Doorway):
     """Sells stages for Telegram Stars; make one with :func:`~aiogram_neonpay.neonpay_router`.
 
     ``dp.include_router(pay)`` is the whole installation. Handlers get it injected as ``neonpay``.
@@ -46,7 +49,7 @@ class NeonPay(Gallery):
     def __init__(
         self,
         stages: StageSource | AiogramAdapter = None,
-        thank_you_message: str | None = None,
+        thank_you_message: str | bool | None = None,
         *,
         bot: Bot | None = None,
         storage: BaseStorage | None = None,
@@ -59,7 +62,9 @@ class NeonPay(Gallery):
         reconcile_every: float | None = RECONCILE_EVERY,
         legacy: Legacy | None = None,
         grace: float = GRACE,
+        tidy: Tidy = "keep",
         max_stages: int | None = None,
+        promos: Mapping[str, PromoCode] | None = None,
     ) -> None:
         super().__init__(name="neonpay")
         adapter = stages if isinstance(stages, AiogramAdapter) else None
@@ -77,13 +82,17 @@ class NeonPay(Gallery):
             texts=texts,
             legacy=legacy,
             grace=grace,
+            tidy=tidy,
+            thank_you=thank_you_message,
+            promos=promos,
         )
         self._access = AccessDesk(self._shop)
         self._seller = Seller(self._shop)
         self._media_seller = MediaSeller(self._shop, self._seller)
+        self._links = Links(self._shop, self._seller)
         self._tracker = Tracker(self._shop)
         self._installation = Installation(
-            self, self._shop, self._seller, Retries(retries), reconcile_every, propagate, thank_you_message
+            self, self._shop, self._seller, self._links, Retries(retries), reconcile_every, propagate
         )
         self._bot: Bot | None = None
         self.thank_you_message = thank_you_message
@@ -193,6 +202,9 @@ class NeonPay(Gallery):
         track: bool = False,
         expires_in: float | None = None,
         buyer_only: bool | None = None,
+        prompts: Sequence[Message | InaccessibleMessage | int] = (),
+        promo: str | None = None,
+        gift: bool = False,
         bot: Bot | None = None,
         **send_invoice_options: Any,
     ) -> Message:
@@ -207,10 +219,14 @@ class NeonPay(Gallery):
         :param track: store the invoice, so that ``invoice_status`` and ``cancel_invoice`` know it.
         :param expires_in: seconds; without it a stored invoice expires after 30 days, a plain one never.
         :param buyer_only: whether only ``user_id`` may pay; by default so wherever others see the invoice.
+        :param prompts: messages of the same chat that led to the invoice; ``tidy=`` deletes them with it.
+        :param promo: a promo code, in small or capital letters; a use of it is reserved for the invoice.
+        :param gift: bought for somebody else: once paid the buyer gets a link, and who opens it gets what was bought.
         :param bot: which bot sells; needed only outside handlers when several are known.
         :param send_invoice_options: further parameters of Bot API ``sendInvoice``; a keyboard gets its Pay button.
         :raises StageNotFoundError: for a stage that is not in the catalog.
         :raises InvoiceError: when Telegram refuses, the stage is not on sale, or the key was used otherwise.
+        :raises PromoError: when the promo code cannot be used; its ``text`` is for the buyer.
         :raises ValidationError: naming the parameter, its limit and the value.
         """
         acting = self._acting(bot)
@@ -221,8 +237,10 @@ class NeonPay(Gallery):
         if isinstance(chat, bool) or not isinstance(chat, (int, str)):
             raise ValidationError("chat_id", "must be a chat id (int) or a @username (str)", chat)
         bound = (user_id is not None and chat != user_id) if buyer_only is None else buyer_only
-        offer = Offer(stage_id, user_id, bound, amount, metadata, key, single_use, track, expires_in)
-        return await self._seller.send(acting, chat, offer, send_invoice_options)
+        offer = Offer(
+            stage_id, user_id, bound, amount, metadata, key, single_use, track, expires_in, promo=promo, gift=gift
+        )
+        return await self._seller.send(acting, chat, offer, send_invoice_options, prompts=check_prompts(prompts))
 
     async def answer_payment(
         self,
@@ -236,6 +254,9 @@ class NeonPay(Gallery):
         track: bool = False,
         expires_in: float | None = None,
         buyer_only: bool | None = None,
+        prompts: Sequence[Message | InaccessibleMessage | int] = (),
+        promo: str | None = None,
+        gift: bool = False,
         bot: Bot | None = None,
         **send_invoice_options: Any,
     ) -> Message:
@@ -247,63 +268,12 @@ class NeonPay(Gallery):
         place = place_of(event)
         acting = self._acting(bot or event.bot)
         bound = (place.buyer is not None and not place.private) if buyer_only is None else buyer_only
-        offer = Offer(stage_id, place.buyer, bound, amount, metadata, key, single_use, track, expires_in)
+        offer = Offer(
+            stage_id, place.buyer, bound, amount, metadata, key, single_use, track, expires_in, promo=promo, gift=gift
+        )
         language = event.from_user.language_code if event.from_user is not None else None
         options = {**place.options(), **send_invoice_options}
-        return await self._seller.send(acting, place.chat_id, offer, options, language)
-
-    async def create_link(
-        self,
-        stage_id: str,
-        *,
-        user_id: int | None = None,
-        amount: int | None = None,
-        metadata: dict[str, Any] | None = None,
-        key: str | None = None,
-        single_use: bool = False,
-        track: bool = False,
-        expires_in: float | None = None,
-        buyer_only: bool | None = None,
-        bot: Bot | None = None,
-        **create_invoice_link_options: Any,
-    ) -> InvoiceLink:
-        """Return the address of an invoice (Bot API ``createInvoiceLink``), a ``str`` with ``invoice_id``.
-
-        :param user_id: the buyer; a link can be passed on, so by default only they may pay. ``None``: anybody.
-
-        The other parameters and errors are those of :meth:`send_payment`.
-        """
-        acting = self._acting(bot)
-        bound = (user_id is not None) if buyer_only is None else buyer_only
-        offer = Offer(stage_id, user_id, bound, amount, metadata, key, single_use, track, expires_in)
-        url, invoice_id = await self._seller.link(acting, offer, create_invoice_link_options)
-        return InvoiceLink(url, invoice_id)
-
-    async def create_inline_result(
-        self,
-        stage_id: str,
-        *,
-        id: str | None = None,
-        user_id: int | None = None,
-        amount: int | None = None,
-        metadata: dict[str, Any] | None = None,
-        single_use: bool = False,
-        track: bool = False,
-        expires_in: float | None = None,
-        bot: Bot | None = None,
-        **article_options: Any,
-    ) -> InlineQueryResultArticle:
-        """Return an inline-mode result whose message is an invoice, for ``InlineQuery.answer``.
-
-        :param id: the result's id, 1-64 bytes; the invoice's own when omitted.
-        :param user_id: the only user who may pay; whoever sees the message when omitted.
-        :param article_options: further fields of Bot API ``InlineQueryResultArticle``.
-
-        The other parameters and errors are those of :meth:`send_payment`.
-        """
-        acting = self._acting(bot)
-        offer = Offer(stage_id, user_id, user_id is not None, amount, metadata, None, single_use, track, expires_in)
-        return await self._seller.inline_result(acting, offer, id, article_options)
+        return await self._seller.send(acting, place.chat_id, offer, options, language, check_prompts(prompts))
 
     # Stored invoices
 

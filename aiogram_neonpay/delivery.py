@@ -28,6 +28,7 @@ from aiogram_neonpay.events import (
 )
 from aiogram_neonpay.failures import is_cancelled, rejection_of
 from aiogram_neonpay.feed import Feed
+from aiogram_neonpay.gifts import Gifts
 from aiogram_neonpay.hooks import Next
 from aiogram_neonpay.ledger.base import buyer_name
 from aiogram_neonpay.ledger.charges import ANNOUNCED, DELIVERED, Claim
@@ -43,6 +44,7 @@ from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 from aiogram_neonpay.states import prepare
+from aiogram_neonpay.tidying import Tidier
 from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
 
@@ -74,12 +76,12 @@ class Delivery:
         way: Way,
         retries: Retries,
         propagate: Propagate,
-        thanks: str | None,
     ) -> None:
         self._shop = shop
         self._entitlements = Entitlements(shop)
         self._limits = Limits(shop)
         self._media = MediaSales(shop)
+        self._gifts = Gifts(shop, worker)
         self._feed = feed
         self._outcomes = Outcomes(shop, news, worker, outages, retries)
         self._worker = worker
@@ -87,7 +89,7 @@ class Delivery:
         self._way = way
         self._retries = retries
         self._before_plain = propagate == "always"
-        self._thanks = thanks
+        self._tidier = Tidier(shop)
 
     async def on_paid(
         self, handler: Next, update: Update, message: Message, paid: SuccessfulPayment, data: dict[str, Any]
@@ -149,6 +151,9 @@ class Delivery:
             if doubt is not None:
                 await self._outcomes.set_aside(bot, claim, stage, doubt)
                 return None
+            if "gift" in body and not _is_for(body, message):
+                await self._keep_gift(bot, claim, stage)
+                return None
             event: PaymentEvent
             given = await self._entitlements.give(bot, claim, stage)
             if given.waits is not None:
@@ -176,6 +181,17 @@ class Delivery:
         finally:
             delivering.reset(token)
         return await self._conclude(bot, claim, attempt, response)
+
+    async def _keep_gift(self, bot: Bot, claim: Claim, stage: PaymentStage | None) -> None:
+        """End the attempt to deliver a gift that is not for who is told of it: the buyer gets its link."""
+        if "recipient" not in claim.body:
+            buyer: dict[str, Any] = (claim.body.get("carrier") or {}).get("from") or {}
+            await self._gifts.wrap(bot, claim, stage, self._outcomes)
+            self._tidy(bot, payment_of(claim.body, claim.key.name, stage), buyer)
+            return
+        # The update of the payment once more, after somebody has opened it: they are told by an update of our own.
+        await self._shop.charges.give_back(claim, attempts=claim.body["attempts"] - 1)
+        self._worker.wake(bot, claim.key.name)
 
     async def _wait(self, bot: Bot, claim: Claim, seconds: float) -> None:
         """Leave a charge for later: something of its subscription is to be told before it."""
@@ -259,15 +275,17 @@ class Delivery:
             return True
         if record["metadata"]:
             claim.notes["metadata"] = body["metadata"] = record["metadata"]
+        if record.get("promo") is not None:
+            notes = {"promo": record["promo"], "full": record["full"]}
+            claim.notes.update(notes)
+            body.update(notes)
         return not (record["single"] and record["paid"] != claim.key.name)
 
     async def _conclude(self, bot: Bot, claim: Claim, attempt: Attempt, response: Any) -> Any:
         """Settle a charge by what was seen on the way, not by what the chain of handlers returned."""
         reference = claim.key.name
         if attempt.is_delivered:
-            await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
-            if self._thanks is not None and isinstance(attempt.event, PaymentEvent):
-                self._feed.spawn(attempt.event.answer(self._thanks), f"the thank-you of payment {reference}")
+            await self._delivered(bot, claim, attempt)
             return response
         error: Exception | None = attempt.error or attempt.listener_error
         rejection = None if error is None else rejection_of(error)
@@ -284,10 +302,28 @@ class Delivery:
             await self._outcomes.failed(bot, claim, error, attempt)
             raise error
         if claim.body.get("gave"):  # the access is what was bought
-            await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
+            await self._delivered(bot, claim, attempt)
         else:
             await self._outcomes.set_aside(bot, claim, attempt.event.stage, "no_handler")
         return response
+
+    async def _delivered(self, bot: Bot, claim: Claim, attempt: Attempt) -> None:
+        """Settle a charge as delivered, and tidy up."""
+        buyer: dict[str, Any] = (claim.body.get("carrier") or {}).get("from") or {}  # before it is dropped
+        await self._outcomes.settle(bot, claim, state=DELIVERED, carrier=None)
+        assert isinstance(attempt.event, PaymentEvent)
+        if "gift" not in claim.body:  # else the buyer's part was over when it was wrapped
+            self._tidy(bot, attempt.event, buyer)
+
+    def _tidy(self, bot: Bot, payment: PaymentResult, buyer: dict[str, Any]) -> None:
+        tidying = self._tidier.after(bot, payment, buyer.get("language_code"))
+        if tidying is not None:
+            self._feed.spawn(tidying, f"the tidying after payment {payment.reference}")
+
+
+def _is_for(body: dict[str, Any], message: Message) -> bool:
+    """Whether a message tells of a gift to who has opened it."""
+    return "recipient" in body and message.from_user is not None and message.from_user.id == body["recipient"]
 
 
 def _event(kind: type[E], bot: Bot, claim: Claim, stage: PaymentStage | None, message: Message, **fields: Any) -> E:

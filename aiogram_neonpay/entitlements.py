@@ -16,7 +16,7 @@ from aiogram_neonpay.ledger import access
 from aiogram_neonpay.ledger.charges import DELIVER, DELIVERED, Claim, next_step
 from aiogram_neonpay.ledger.subscriptions import EARLY, Joined, applied, gap_before, news_with, refunded, turn, turned
 from aiogram_neonpay.models import Subscription
-from aiogram_neonpay.records import names_of, offer_of, subscription_of, user_of
+from aiogram_neonpay.records import names_of, offer_of, recipient_of, subscription_of
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 
@@ -112,7 +112,7 @@ class Entitlements:
         recurring = body.get("recurring")
         if recurring is None and (stage is None or stage.access is None):
             return Given()
-        now, joined, gave = self._shop.clock(), None, False
+        now, joined, gave, person = self._shop.clock(), None, False, recipient_of(body)
 
         def give(known: Body) -> Body:
             nonlocal joined, gave
@@ -120,9 +120,9 @@ class Entitlements:
                 raise DeliveryError(ref, "it was refunded while its worker stood still")
             fields, joined = self._given(known, body, ref, stage, now)
             gave = "access" in fields
-            return {"who": names_of(user_of(body)), **fields}
+            return {"who": names_of(person), **fields}
 
-        buyer = await self._shop.buyers.change(bot.id, body["user"], give)
+        buyer = await self._shop.buyers.change(bot.id, person.id, give)
         if gave:
             claim.notes["gave"] = body["gave"] = True
         if joined is None:
@@ -154,7 +154,7 @@ class Entitlements:
             if stage.uses is not None:
                 item.update(uses=stage.uses, used=0)
         if name is not None and item is not None:
-            item = {"ref": ref, "at": float(body["at"]), **item}
+            item = {"ref": ref, "at": float(body["opened"] if "opened" in body else body["at"]), **item}
             held = known.get("access", {})
             fields["access"] = {**held, name: access.grant(held.get(name, []), item, now)}
         return fields, joined
@@ -179,7 +179,7 @@ class Entitlements:
                 fields["back"] = [*known.get("back", ()), ref][-REMEMBERED:]
             return fields or None
 
-        await self._shop.buyers.change(bot.id, body["user"], take)
+        await self._shop.buyers.change(bot.id, body.get("recipient", body["user"]), take)
 
 
 def _has(items: list[Body], ref: str) -> bool:

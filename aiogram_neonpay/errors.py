@@ -15,6 +15,7 @@
         |   |-- InvoiceNotFoundError
         |   `-- IdempotencyError
         |-- PaymentNotFoundError
+        |-- PromoError
         `-- RefundError
 
 Messages never contain bot tokens, invoice payloads or keys.
@@ -36,6 +37,7 @@ __all__ = [
     "NoAccessError",
     "PaymentError",
     "PaymentNotFoundError",
+    "PromoError",
     "RefundError",
     "RejectPayment",
     "StageNotFoundError",
@@ -200,6 +202,27 @@ class PaymentNotFoundError(PaymentError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.payment_id,)
+
+
+class PromoError(PaymentError):
+    """A promo code cannot be used for this sale; no invoice was made.
+
+    :ivar code: the code, in capitals.
+    :ivar reason: ``"unknown"``, ``"not_started"``, ``"ended"``, ``"used_up"``, ``"not_for_stage"`` or
+        ``"already_used"`` (by this buyer, as often as one may).
+    :ivar text: the sentence for the buyer, in their language where the selling call knows it, else in English.
+    """
+
+    def __init__(self, code: str, reason: str, text: str) -> None:
+        self.code = code
+        self.reason = reason
+        self.text = text
+        super().__init__(
+            f"promo code {code[:40]!r} cannot be used ({reason}): tell the buyer error.text, or sell without it"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.code, self.reason, self.text)
 
 
 class RefundError(PaymentError):

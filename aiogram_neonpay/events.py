@@ -74,7 +74,18 @@ class PaymentEvent(PaymentResult):
 
 @dataclass(frozen=True)
 class PaymentCompleted(PaymentEvent):
-    """A charge to deliver. Handlers run at least once each; :attr:`attempt` tells which run this is."""
+    """A charge to deliver to :attr:`recipient_id`: to the buyer, or to whoever has opened it if it is a gift.
+
+    Handlers run at least once each; :attr:`attempt` tells which run this is.
+    """
+
+    async def answer(self, text: str, **options: Any) -> Message | None:
+        """Write to the recipient's private chat, which is the buyer's unless it is a gift.
+
+        It never fails a delivery: who cannot be reached is logged and gives ``None``.
+        """
+        chat = self.user_id if self.recipient_id is None else self.recipient_id
+        return await answer(self.bot, chat, f"payment {self.reference}", text, options)
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,7 @@ class CheckoutDeclined:
     :ivar user: who wanted to pay.
     :ivar reason: a stable code: ``bad_token``, ``wrong_currency``, ``wrong_amount``, ``wrong_buyer``, ``expired``,
         ``stage_not_found``, ``not_on_sale``, ``cancelled``, ``already_paid``, ``owned``, ``limit_reached``,
-        ``sold_out``, ``rejected`` (a validator),
+        ``sold_out``, ``promo_ended``, ``promo_used_up``, ``promo_already_used``, ``rejected`` (a validator),
         ``check_failed`` (a validator raised something else), ``interrupted`` (the bot stopped the query on its way)
         or ``too_slow`` (the deadline came first).
     :ivar text: the sentence the buyer saw.

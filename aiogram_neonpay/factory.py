@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiogram import Bot, Router
 from aiogram.fsm.storage.base import BaseStorage
@@ -12,10 +12,11 @@ from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.ledger.buyers import GRACE
+from aiogram_neonpay.promo import PromoCode
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES
 from aiogram_neonpay.shop import Clock, Legacy
-from aiogram_neonpay.stages import StageSource
+from aiogram_neonpay.stages import StageSource, Tidy
 from aiogram_neonpay.texts import Replaced
 
 __all__ = ["create_neonpay", "neonpay_router"]
@@ -35,6 +36,9 @@ def neonpay_router(
     reconcile_every: float | None = RECONCILE_EVERY,
     legacy: Legacy | None = None,
     grace: float = GRACE,
+    tidy: Tidy = "keep",
+    thank_you: str | bool = False,
+    promos: Mapping[str, PromoCode] | None = None,
 ) -> NeonPay:
     """Return a router that sells; ``dp.include_router(pay)`` installs it.
 
@@ -56,6 +60,10 @@ def neonpay_router(
         checkout that is not ours, it returns a :class:`LegacyInvoice`, or ``None`` to leave it to the bot.
     :param grace: seconds after the end of a subscription's period for which its renewal is waited for, up to 30 days:
         so long the access holds, and ``subscription_expired`` waits.
+    :param tidy: what becomes of an invoice message and its prompts once it is paid: ``"keep"`` leaves them,
+        ``"delete"`` deletes them, ``"receipt"`` puts a receipt in their place.
+    :param thank_you: a text that every buyer gets once a payment was delivered, or ``True`` for the built-in one.
+    :param promos: promo codes, by code; ``create_promo`` makes others while the bot runs.
     :raises ConfigurationError: when ``stages`` or ``storage`` are of the wrong kind.
     :raises ValidationError: for a bad stage id, secret, schedule or pause.
     """
@@ -72,6 +80,9 @@ def neonpay_router(
         reconcile_every=reconcile_every,
         legacy=legacy,
         grace=grace,
+        tidy=tidy,
+        thank_you_message=thank_you,
+        promos=promos,
     )
 
 

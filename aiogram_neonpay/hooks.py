@@ -45,6 +45,7 @@ __all__ = [
     "PassingIsolation",
     "keeping_outcome",
     "place_first",
+    "place_middleware",
     "stepping_round_isolation",
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aiogram import Bot, Dispatcher, Router
@@ -19,10 +20,13 @@ from aiogram_neonpay.delivery import Delivery, Propagate
 from aiogram_neonpay.doctor import Doctor
 from aiogram_neonpay.errors import ConfigurationError
 from aiogram_neonpay.feed import DRAIN, Feed
+from aiogram_neonpay.following import Following
+from aiogram_neonpay.gifts import Gifts, opens_gift
 from aiogram_neonpay.hooks import Gate, Next, PassingIsolation, place_first, place_update_hook
 from aiogram_neonpay.invoices import Seller
 from aiogram_neonpay.ledger.base import buyer_name
 from aiogram_neonpay.ledger.charges import DELIVER, Claim
+from aiogram_neonpay.links import START_LINK, Links, StartLink, start_parameter
 from aiogram_neonpay.news import News
 from aiogram_neonpay.outages import Outages
 from aiogram_neonpay.purchases import Purchases
@@ -74,6 +78,12 @@ class UpdateHook:
                 or CLAIM in data
             ):
                 return self.installation.on_payment_message(handler, event, message, data)
+            if message.text is not None and message.text.startswith("/start"):
+                came_by = start_parameter(message.text)
+                if came_by is not None:
+                    return self.installation.on_start_link(handler, event, came_by, data)
+            if opens_gift(message.text):
+                return self.installation.on_gift_link(handler, event, message, data)
         elif event.pre_checkout_query is not None:
             query = event.pre_checkout_query
             is_ours, token = self._shop.read_payload(
@@ -110,10 +120,10 @@ class Installation:
         pay: NeonPay,
         shop: Shop,
         seller: Seller,
+        links: Links,
         retries: Retries,
         reconcile_every: float | None,
         propagate: Propagate,
-        thanks: str | None,
     ) -> None:
         self.pay = pay
         self.shop = shop
@@ -122,16 +132,19 @@ class Installation:
         self.refunds = Refunds(shop, self.feed, news)
         self.subscriptions = Subscriptions(shop, news, retries)
         self.worker = Worker(shop, self.feed, self.refunds, self.subscriptions)
+        self.gifts = Gifts(shop, self.worker)
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
         shop.is_read = self.reconciler.is_read
         self.doctor = Doctor(shop, self.feed)
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
         self.outages = Outages(shop, self.feed, self.worker)
-        self.delivery = Delivery(shop, self.feed, news, self.worker, self.outages, way, retries, propagate, thanks)
+        self.delivery = Delivery(shop, self.feed, news, self.worker, self.outages, way, retries, propagate)
         self.purchases = Purchases(shop, self.feed, self.delivery)
         self.cashier = Cashier(shop, self.feed, way, news)
         self._checkout_gate = Gate(self.cashier.decide, CHECKOUT)
+        self._links = links
+        self._following: Following | None = None
         self._amount_gate = AmountGate(shop, seller)
         self._tap_gate = TapGate(shop, seller, self._amount_gate)
 
@@ -218,6 +231,45 @@ class Installation:
         finally:
             self.shop.put_down(token)
 
+    async def on_start_link(
+        self, handler: Next, update: Update, came_by: tuple[str | None, str], data: dict[str, Any]
+    ) -> Any:
+        """Let the bot's own handlers have a ``/start`` that came by a deep link of ours, then send its invoice."""
+        bot: Bot = data["bot"]
+        addressed, parameter = came_by
+        if addressed is not None and addressed.lower() != ((await bot.me()).username or "").lower():
+            return await handler(update, data)
+        assert self.shop.dispatcher is not None
+        if self._following is None:
+            self._following = Following(self.shop.dispatcher)
+        token = self.shop.take_in_hand(bot)
+        try:
+            link = await self._links.find(bot, parameter)
+            opening = partial(self._links.open, bot, link)
+            shown = link if isinstance(link, StartLink) else None
+            return await self._following.carry(handler, update, opening, {**data, START_LINK: shown})
+        finally:
+            self.shop.put_down(token)
+
+    async def on_gift_link(self, handler: Next, update: Update, message: Message, data: dict[str, Any]) -> Any:
+        """Let the bot greet who comes through the link of a gift, and give it to them then, whatever that came to."""
+        bot: Bot = data["bot"]
+        token = self.shop.take_in_hand(bot)
+        failure: Exception | None = None
+        response: Any = None
+        try:
+            try:
+                response = await handler(update, data)
+            except Exception as error:
+                failure = error
+            if message.from_user is not None and message.chat.type == "private":
+                await self.gifts.open(bot, message.text or "", message.from_user)
+        finally:
+            self.shop.put_down(token)
+        if failure is not None:
+            raise failure
+        return response
+
     async def on_purchased(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
         """Carry the news that paid media were sold."""
         token = self.shop.take_in_hand(data["bot"])
@@ -267,6 +319,7 @@ class Installation:
         self.join()
         if self.shop.catalog.is_static:
             self._check_named_stages(dispatcher)
+            self._check_promos()
         engine = self.shop.engine
         await engine.probe()
         if not engine.durable and self.shop.timing.passes:
@@ -285,6 +338,15 @@ class Installation:
                             f"a handler of {observer.event_name!r} names the stage {stage_id!r}, which is not in the "
                             f"catalog: correct the id, or add the stage to neonpay_router({{...}})"
                         )
+
+    def _check_promos(self) -> None:
+        for code, promo in self.shop.promos.items():
+            unknown = [stage_id for stage_id in promo.stages or () if self.shop.catalog.known(stage_id) is None]
+            if unknown:
+                raise ConfigurationError(
+                    f"the promo code {code!r} is for stages {unknown} that are not in the catalog: correct the ids, or "
+                    "add the stages to neonpay_router({...})"
+                )
 
     async def on_shutdown(self, **_: Any) -> None:
         """Finish what is on its way, before the storage is closed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,14 +21,17 @@ from aiogram.types import (
 )
 
 from aiogram_neonpay.checks import check_metadata, check_stage_id, is_text
+from aiogram_neonpay.discounts import Discount, Discounts
 from aiogram_neonpay.errors import InvoiceError, StageNotFoundError, ValidationError
 from aiogram_neonpay.ledger.invoices import RETENTION
 from aiogram_neonpay.ledger.subscriptions import PERIOD
 from aiogram_neonpay.models import CURRENCY
 from aiogram_neonpay.payload import InvoiceToken, dump_metadata, metadata_room, new_invoice_id
+from aiogram_neonpay.promo import in_capitals
 from aiogram_neonpay.sending import calling_telegram, send_once
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.tidying import Tidier
 
 __all__ = ["Offer", "Seller"]
 
@@ -54,6 +58,8 @@ class Offer:
     :ivar buyer: the user it is made for, or ``None`` for whoever pays.
     :ivar bound: whether only that user may pay.
     :ivar media: whether paid media are sold instead of an invoice.
+    :ivar promo: a promo code, in capitals; whatever somebody typed, there may be none of this name.
+    :ivar gift: whether it is bought for somebody else.
     :ivar invoice_id: the id of the invoice, if it was chosen before (:func:`new_invoice_id`).
     """
 
@@ -67,6 +73,8 @@ class Offer:
     track: bool = False
     expires_in: float | None = None
     media: bool = False
+    promo: str | None = None
+    gift: bool = False
     invoice_id: str | None = None
 
     def __post_init__(self) -> None:
@@ -78,7 +86,9 @@ class Offer:
             raise ValidationError("key", f"must be a string of 1-{MAX_KEY} characters", self.key)
         if self.key is not None and not is_text(self.key):
             raise ValidationError("key", "must be text that UTF-8 can carry", self.key)
-        for name in ("single_use", "track", "bound"):
+        if self.promo is not None:
+            object.__setattr__(self, "promo", in_capitals("promo", self.promo))
+        for name in ("single_use", "track", "bound", "gift"):
             if not isinstance(getattr(self, name), bool):
                 field = "buyer_only" if name == "bound" else name
                 raise ValidationError(field, "must be True or False", getattr(self, name))
@@ -127,19 +137,47 @@ class Seller:
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
+        self._tidier = Tidier(shop)
+        self._discounts = Discounts(shop)
 
     async def send(
-        self, bot: Bot, chat_id: int | str, offer: Offer, options: dict[str, Any], language: str | None = None
+        self,
+        bot: Bot,
+        chat_id: int | str,
+        offer: Offer,
+        options: dict[str, Any],
+        language: str | None = None,
+        prompts: Sequence[int] = (),
     ) -> Message:
-        """Send an invoice message (Bot API ``sendInvoice``), or for a subscription a message with its link."""
+        """Send an invoice message (Bot API ``sendInvoice``), or for a subscription a message with its link.
+
+        :param prompts: ids of messages of the same chat that led to it, to be tidied away with it.
+        """
         _check_options("send_payment", options, _MESSAGE_OPTIONS)
         markup = options.pop("reply_markup", None)
         if markup is not None and not isinstance(markup, InlineKeyboardMarkup):
             raise ValidationError("reply_markup", "must be an InlineKeyboardMarkup", type(markup).__name__)
         asked = {"chat": chat_id, "kind": "message", "markup": markup, **options}
-        invoice = await self.make(bot, offer, asked)
+        invoice = await self.make(bot, offer, asked, language)
         if invoice.stage.subscription:
-            return await self._send_link(invoice, chat_id, markup, options, language, once=offer.key is not None)
+            sent = await self._send_link(invoice, chat_id, markup, options, language, once=offer.key is not None)
+        else:
+            sent = await self._send_invoice(invoice, chat_id, markup, options, language, once=offer.key is not None)
+        is_one_buyers = offer.bound or offer.single_use or (offer.buyer is not None and offer.buyer == chat_id)
+        if is_one_buyers and self._tidier.is_wanted(invoice.stage):
+            await self._tidier.note(bot, invoice.token.invoice_id, sent, prompts)
+        return sent
+
+    async def _send_invoice(
+        self,
+        invoice: Invoice,
+        chat_id: int | str,
+        markup: InlineKeyboardMarkup | None,
+        options: dict[str, Any],
+        language: str | None,
+        *,
+        once: bool,
+    ) -> Message:
         if markup is not None:
             amount = invoice.token.amount
             label = self._shop.texts.get("pay_button", language, amount=amount)
@@ -149,12 +187,12 @@ class Seller:
         parameters = {**invoice.parameters(), **options}
 
         async def deliver() -> Message:
-            with calling_telegram(f"the invoice of stage {offer.stage_id!r}"):
-                return await bot.send_invoice(chat_id, **parameters)
+            with calling_telegram(f"the invoice of stage {invoice.token.stage_id!r}"):
+                return await invoice.bot.send_invoice(chat_id, **parameters)
 
-        if offer.key is None:
+        if not once:
             return await deliver()
-        return await send_once(self._shop.invoices, bot, invoice.token.invoice_id, deliver)
+        return await send_once(self._shop.invoices, invoice.bot, invoice.token.invoice_id, deliver)
 
     async def _send_link(
         self,
@@ -239,13 +277,15 @@ class Seller:
             **options,
         )
 
-    async def make(self, bot: Bot, offer: Offer, where: dict[str, Any]) -> Invoice:
+    async def make(self, bot: Bot, offer: Offer, where: dict[str, Any], language: str | None = None) -> Invoice:
         """Turn an offer into an invoice with its payload, and store it if it needs to be."""
         stage = await self._shop.catalog.get(offer.stage_id)
         if stage is None:
             raise StageNotFoundError(offer.stage_id)
         if not stage.on_sale:
             raise InvoiceError(f"stage {offer.stage_id!r} is not on sale (on_sale=False)")
+        if offer.gift and stage.subscription:
+            raise InvoiceError(f"stage {offer.stage_id!r} is a subscription: who pays every month cannot give it away")
         now = self._shop.clock()
         amount = stage.amount_for(offer.amount)
         expires_at = None if offer.expires_in is None else int(now + offer.expires_in)
@@ -262,11 +302,16 @@ class Seller:
             expires_at=expires_at,
             metadata_json=attached,
             media=offer.media,
+            gift=offer.gift,
         )
-        if offer.key is not None or offer.single_use or offer.track or long:
+        discount = None
+        if offer.promo is not None and not await self._is_made(bot, offer.key):
+            discount = await self._discounts.offer(bot, offer.promo, stage, token, offer.buyer, language)
+            token = token._replace(amount=discount.amount)
+        if offer.key is not None or offer.single_use or offer.track or long or discount is not None:
             kept_for = TEN_YEARS if offer.media else STORED_FOR
             token = token._replace(stored=True, expires_at=expires_at or int(now + kept_for), metadata_json="")
-            stored = await self._store(bot, offer, token, where)
+            stored = await self._store(bot, offer, token, where, discount)
             token = token._replace(
                 invoice_id=stored["invoice"],
                 issued_at=stored["issued"],
@@ -275,7 +320,14 @@ class Seller:
             )
         return Invoice(bot, stage, token, self._shop.signer(bot).mint(token), stored)
 
-    async def _store(self, bot: Bot, offer: Offer, token: InvoiceToken, where: dict[str, Any]) -> dict[str, Any]:
+    async def _is_made(self, bot: Bot, key: str | None) -> bool:
+        """Whether a key has made its invoice: that one is at its price, whatever became of its promo code."""
+        made = None if key is None else await self._shop.invoices.id_of_key(bot.id, key)
+        return made is not None and await self._shop.invoices.get(bot.id, made) is not None
+
+    async def _store(
+        self, bot: Bot, offer: Offer, token: InvoiceToken, where: dict[str, Any], discount: Discount | None
+    ) -> dict[str, Any]:
         assert token.expires_at is not None
         ttl = token.expires_at - token.issued_at + RETENTION
         record: dict[str, Any] = {
@@ -291,6 +343,7 @@ class Seller:
             "media": offer.media,
             "tracked": offer.key is not None or offer.single_use or offer.track,
             "metadata": offer.metadata,
+            **({} if discount is None else discount.record()),
         }
         if offer.key is not None:
             asked = {
@@ -303,6 +356,8 @@ class Seller:
                 "track": offer.track,
                 "expires_in": offer.expires_in,
                 "metadata": offer.metadata,
+                **({} if offer.promo is None else {"promo": offer.promo}),
+                **({"gift": True} if offer.gift else {}),
             }
             text = json.dumps(asked, sort_keys=True, default=repr)
             record.update(key=offer.key, content=hashlib.sha256(text.encode()).hexdigest()[:32])

@@ -16,6 +16,7 @@ from aiogram_neonpay.stages import PaymentStage
 __all__ = [
     "CURRENCY",
     "Checkout",
+    "Gift",
     "InvoiceLink",
     "InvoiceStatus",
     "LegacyInvoice",
@@ -60,7 +61,8 @@ class PaymentResult:
         paid media it is an id of ours, because Telegram does not tell its own when it sells them.
     :ivar timestamp: when Telegram dated the payment, UTC.
     :ivar metadata: the stage's ``payload`` updated with the invoice's own metadata.
-    :ivar recipient_id: who gets what was bought; the buyer.
+    :ivar recipient_id: who gets what was bought: the buyer, or whoever opened it if it is a gift; ``None`` for a gift
+        that nobody has opened.
     :ivar reference: 17 characters that stand for the charge in this bot, short enough for buttons and commands.
     :ivar stage_id: id of what was sold; ``None`` for invoices that are not ours.
     :ivar chat_id: the private chat with the buyer, where Telegram reports payments.
@@ -76,6 +78,9 @@ class PaymentResult:
     :ivar subscription_expires_at: end of the paid period, UTC.
     :ivar is_media: whether paid media were sold instead of an invoice.
     :ivar media_charge_id: Telegram's charge id of paid media, once it was found in Telegram's ledger.
+    :ivar is_gift: whether it was bought for somebody else.
+    :ivar promo: the promo code that it was bought with, in capitals.
+    :ivar full_price: what it would have cost without the code, in Stars; ``amount`` if there was none.
     """
 
     user_id: int
@@ -102,15 +107,39 @@ class PaymentResult:
     subscription_expires_at: datetime | None = field(default=None, kw_only=True)
     is_media: bool = field(default=False, kw_only=True)
     media_charge_id: str | None = field(default=None, kw_only=True, compare=False)
+    is_gift: bool = field(default=False, kw_only=True)
+    promo: str | None = field(default=None, kw_only=True)
+    full_price: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.recipient_id is None:
+        if self.recipient_id is None and not self.is_gift:
             object.__setattr__(self, "recipient_id", self.user_id)
+        if self.full_price is None:
+            object.__setattr__(self, "full_price", self.amount)
 
     @property
     def telegram_payment_charge_id(self) -> str | None:
         """Telegram's own id of the charge: :attr:`transaction_id`, but for paid media :attr:`media_charge_id`."""
         return self.media_charge_id if self.is_media else self.transaction_id
+
+
+@dataclass(frozen=True)
+class Gift:
+    """Something that was bought for somebody else.
+
+    :ivar payment: the payment for it; its ``recipient_id`` is who has opened it.
+    :ivar link: the address that opens it, for one person, once.
+    :ivar opened_at: when that was, UTC; ``None`` while nobody has.
+    """
+
+    payment: PaymentResult
+    link: str = field(repr=False)
+    opened_at: datetime | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody may open it yet."""
+        return self.opened_at is None and self.payment.status is not PaymentStatus.REFUNDED
 
 
 class SubscriptionState(str, Enum):
@@ -216,6 +245,8 @@ class Checkout:
     :ivar user: who is about to pay.
     :ivar amount: whole Stars, already found equal to what was offered.
     :ivar query: the update behind it (Bot API ``PreCheckoutQuery``).
+    :ivar promo: the promo code that it is bought with, in capitals.
+    :ivar is_gift: whether it is bought for somebody else.
     """
 
     bot: Bot = field(repr=False)
@@ -227,6 +258,8 @@ class Checkout:
     metadata: Mapping[str, Any]
     invoice_id: str
     query: PreCheckoutQuery = field(repr=False)
+    promo: str | None = None
+    is_gift: bool = False
 
     @property
     def user_id(self) -> int:

@@ -143,7 +143,7 @@ class Outcomes:
             await self.give_back(claim, attempts=attempts - 1, cancels=cancels + 1)
             return
         claim.notes["done"] = sorted({*body.get("done", ()), *(attempt.succeeded if attempt is not None else ())})
-        if is_refused_by(body["user"], error):
+        if is_refused_by(body.get("recipient", body["user"]), error):
             # The buyer blocked the bot: another attempt would repeat what ran before the refused message.
             await self.give_up(bot, claim, "buyer_unreachable", name_of(error))
             return

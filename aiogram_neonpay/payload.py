@@ -27,6 +27,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+from base64 import urlsafe_b64encode
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from functools import lru_cache
@@ -42,8 +43,8 @@ PREFIX = "n1"
 MAX_PAYLOAD = 128
 """Bytes. Bot API ``sendInvoice``, parameter ``payload``."""
 
-_BUYER, _EXPIRY, _STORED, _WIDE, _MEDIA = 0x01, 0x02, 0x04, 0x08, 0x10
-_KNOWN_FLAGS = _BUYER | _EXPIRY | _STORED | _WIDE | _MEDIA
+_BUYER, _EXPIRY, _STORED, _WIDE, _MEDIA, _GIFT = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_KNOWN_FLAGS = _BUYER | _EXPIRY | _STORED | _WIDE | _MEDIA | _GIFT
 _TAG = 12
 _TAG_TEXT = 16
 _FIXED = 1 + 1 + 4 + 5 + 4 + 1
@@ -60,6 +61,7 @@ class InvoiceToken(NamedTuple):
     :ivar expires_at: Unix seconds, or ``None``.
     :ivar stored: whether the storage holds a record of this invoice.
     :ivar media: whether it is the payload of paid media instead of an invoice.
+    :ivar gift: whether it is bought for somebody else, who opens it by a link.
     :ivar metadata_json: what the seller attached, as compact JSON, when it fitted into the payload.
     """
 
@@ -72,6 +74,7 @@ class InvoiceToken(NamedTuple):
     stored: bool = False
     metadata_json: str = ""
     media: bool = False
+    gift: bool = False
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -150,6 +153,7 @@ class Signer:
             | (_STORED if token.stored else 0)
             | (_WIDE if wide else 0)
             | (_MEDIA if token.media else 0)
+            | (_GIFT if token.gift else 0)
         )
         head = bytes((flags, self._current_id)) + bytes.fromhex(token.invoice_id)
         head += token.amount.to_bytes(5 if wide else 4, "big") + bytes((len(token.stage_id),))
@@ -172,6 +176,16 @@ class Signer:
         The last ones are remembered: a payment follows its pre-checkout with the same payload.
         """
         return self._verified(payload)
+
+    def seal(self, text: str, size: int) -> str:
+        """Return what proves that this bot has written a text: so many bytes in unpadded base64url."""
+        return _seal(self._current, text, size)
+
+    def is_sealed(self, text: str, seal: str, size: int) -> bool:
+        """Whether this bot has sealed a text, with the key in use or an earlier one."""
+        given = seal.encode()
+        keys = [key for same_id in self._keys.values() for key in same_id]
+        return any(compare_digest(_seal(key, text, size).encode(), given) for key in keys)
 
     def _verify(self, payload: str) -> InvoiceToken | None:
         try:
@@ -206,6 +220,12 @@ def _tag(key: bytes, text: str) -> str:
     return b2a_base64(blake2b(text.encode(), digest_size=_TAG, key=key).digest(), newline=False).decode()
 
 
+def _seal(key: bytes, text: str, size: int) -> str:
+    # A hash of its own kind: a seal is never the tag of an invoice.
+    digest = blake2b(text.encode(), digest_size=size, key=key, person=b"seal").digest()
+    return urlsafe_b64encode(digest).decode().rstrip("=")
+
+
 def _parse(flags: int, head: bytes, tail: str) -> InvoiceToken:
     wide = 1 if flags & _WIDE else 0
     at = 15 + wide
@@ -227,4 +247,5 @@ def _parse(flags: int, head: bytes, tail: str) -> InvoiceToken:
         stored=bool(flags & _STORED),
         metadata_json=tail[length:],
         media=bool(flags & _MEDIA),
+        gift=bool(flags & _GIFT),
     )

@@ -16,6 +16,7 @@ from aiogram_neonpay.errors import (
     NoAccessError,
     PaymentError,
     PaymentNotFoundError,
+    PromoError,
     RefundError,
     RejectPayment,
     StageNotFoundError,
@@ -47,8 +48,10 @@ from aiogram_neonpay.keyboards import (
     donate_keyboard,
     subscription_keyboard,
 )
+from aiogram_neonpay.links import StartLink
 from aiogram_neonpay.models import (
     Checkout,
+    Gift,
     InvoiceLink,
     InvoiceStatus,
     LegacyInvoice,
@@ -57,10 +60,13 @@ from aiogram_neonpay.models import (
     Subscription,
     SubscriptionState,
 )
+from aiogram_neonpay.promo import PromoCode, PromoUsage
 from aiogram_neonpay.reports import Report, ReportRow
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.sqlite import SQLiteStorage
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.storefront.inline import inline_router
+from aiogram_neonpay.storefront.support.router import support_router
 
 __all__ = [
     "Access",
@@ -72,6 +78,7 @@ __all__ = [
     "DeliveryError",
     "Diagnosis",
     "Finding",
+    "Gift",
     "HasAccess",
     "IdempotencyError",
     "InvoiceError",
@@ -97,6 +104,9 @@ __all__ = [
     "PaymentStatus",
     "PaymentStuck",
     "PaymentUnmatched",
+    "PromoCode",
+    "PromoError",
+    "PromoUsage",
     "ReconcileReport",
     "RefundError",
     "RejectPayment",
@@ -104,6 +114,7 @@ __all__ = [
     "ReportRow",
     "SQLiteStorage",
     "StageNotFoundError",
+    "StartLink",
     "Subscription",
     "SubscriptionCanceled",
     "SubscriptionError",
@@ -120,6 +131,8 @@ __all__ = [
     "catalog_keyboard",
     "create_neonpay",
     "donate_keyboard",
+    "inline_router",
     "neonpay_router",
     "subscription_keyboard",
+    "support_router",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from base64 import urlsafe_b64encode
 from copy import deepcopy
 from datetime import datetime, timezone
 from typing import Any, TypeVar
@@ -26,6 +28,9 @@ from aiogram_neonpay.stages import PaymentStage
 
 P = TypeVar("P", bound=PaymentResult)
 
+GIFT_SECRET = 12
+"""Random bytes in the link of a gift: 16 characters."""
+
 __all__ = [
     "buyer_of_refund",
     "facts_of",
@@ -36,6 +41,7 @@ __all__ = [
     "offer_of",
     "paid_message",
     "payment_of",
+    "recipient_of",
     "refunded_message",
     "status_of",
     "subscription_of",
@@ -58,6 +64,12 @@ def user_of(record: dict[str, Any]) -> User:
     """Return the buyer of a recorded charge; their names are kept until it is delivered."""
     person: dict[str, Any] = (record.get("carrier") or {}).get("from") or {"first_name": ""}
     return User(id=record["user"], is_bot=False, **person)
+
+
+def recipient_of(record: dict[str, Any]) -> User:
+    """Return who gets what a recorded charge paid for: whoever opened it if it is a gift, else the buyer."""
+    opener = record.get("opener")
+    return user_of(record) if opener is None else User(id=record["recipient"], is_bot=False, **opener)
 
 
 def in_log(bot: Bot, reference: str, record: dict[str, Any]) -> str:
@@ -124,6 +136,9 @@ def offer_of(token: InvoiceToken | None, amount: int, currency: str) -> dict[str
         facts["stored"] = True
     if token.metadata_json:
         facts["metadata"] = token.metadata
+    if token.gift:
+        # Whoever shows it may open the gift. Recorded with the charge, it outlives every change of a key.
+        facts["gift"] = urlsafe_b64encode(os.urandom(GIFT_SECRET)).decode()
     if amount != token.amount or currency != CURRENCY:
         facts["doubt"] = "wrong_amount"
     return facts
@@ -146,6 +161,8 @@ def paid_message(record: dict[str, Any]) -> dict[str, Any]:
         paid["subscription_expiration_date"] = record.get("paid_until")
         if recurring == "first":
             paid["is_first_recurring"] = True
+    if "recipient" in record:
+        return {"successful_payment": paid}  # somebody else is told of it than where it was paid
     fields: dict[str, Any] = {"message_id": carrier.get("id", 0), "successful_payment": paid}
     if chat := carrier.get("chat"):
         fields["chat"] = chat
@@ -209,7 +226,7 @@ def payment_of(
             "transaction_id": record["charge"],
             "timestamp": datetime.fromtimestamp(record["at"], timezone.utc),
             "metadata": metadata,
-            "recipient_id": record["user"],
+            "recipient_id": record.get("recipient") if "gift" in record else record["user"],
             "reference": reference,
             "stage_id": record.get("stage"),
             "chat_id": record.get("chat"),
@@ -225,6 +242,9 @@ def payment_of(
             "subscription_expires_at": _moment(record.get("paid_until")),
             "is_media": record.get("media", False),
             "media_charge_id": record.get("real"),
+            "is_gift": "gift" in record,
+            "promo": record.get("promo"),
+            "full_price": record.get("full", record["amount"]),
             **fields,
         }
     )

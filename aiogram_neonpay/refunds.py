@@ -30,6 +30,7 @@ from aiogram_neonpay.ledger.charges import (
     REQUESTED,
     SEND_REFUND,
     STUCK,
+    WRAPPED,
     Claim,
     is_reference,
     is_refunded,
@@ -259,7 +260,8 @@ class Refunds:
 
 def _refused(body: dict[str, Any], error: RefundError, *, awaited: bool) -> dict[str, Any]:
     """Return what becomes of a charge whose refund Telegram refuses."""
-    if body["state"] == DELIVERED:
-        # Nothing is owed to the buyer; but if nobody waited for the answer, a person has to hear it.
+    if body["state"] in (DELIVERED, WRAPPED):
+        # Nothing is owed to the buyer, and a gift may be opened; but if nobody waited for the answer, a person has to
+        # hear it.
         return {"refund": None, "trouble": None if awaited else "refund_refused", "error": str(error)[:200]}
     return {"refund": None, "trouble": None, "state": STUCK, "reason": "refund_refused", "error": str(error)[:200]}

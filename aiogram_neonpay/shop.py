@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from datetime import datetime, timezone
@@ -14,20 +14,23 @@ from typing import Any
 from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.base import BaseStorage
 
-from aiogram_neonpay.checks import check_stage_id, is_text
+from aiogram_neonpay.checks import check_stage_id, check_thank_you, check_tidy, is_text
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.buyers import GRACE, Buyers
 from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
+from aiogram_neonpay.ledger.links import StoredLinks
+from aiogram_neonpay.ledger.promos import PromoCodes
 from aiogram_neonpay.ledger.readings import Readings
 from aiogram_neonpay.ledger.stock import Stocks
 from aiogram_neonpay.ledger.taps import LastTaps
 from aiogram_neonpay.ledger.timed import in_time
 from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
+from aiogram_neonpay.promo import PromoCode, check_promos
 from aiogram_neonpay.records import payment_of
-from aiogram_neonpay.stages import Catalog, PaymentStage
+from aiogram_neonpay.stages import Catalog, PaymentStage, Tidy
 from aiogram_neonpay.texts import Replaced, Texts
 from aiogram_neonpay.timing import LoopTiming, Timing
 
@@ -71,6 +74,9 @@ class Shop:
         texts: Replaced | None = None,
         legacy: Legacy | None = None,
         grace: float = GRACE,
+        tidy: Tidy = "keep",
+        thank_you: str | bool | None = None,
+        promos: Mapping[str, PromoCode] | None = None,
     ) -> None:
         if isinstance(previous_secrets, str) or not isinstance(previous_secrets, Sequence):
             raise ValidationError("previous_secrets", "must be a sequence of strings", "...")
@@ -85,10 +91,15 @@ class Shop:
             raise ConfigurationError(f"legacy must be a plain function, not {legacy!r:.60}: it is asked on the spot")
         if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace <= LONGEST_GRACE:
             raise ValidationError("grace", f"must be seconds, 0-{LONGEST_GRACE}", grace)
+        check_tidy(tidy)
+        check_thank_you(thank_you)
         self.catalog = catalog
+        self.tidy = tidy
+        self.thank_you = thank_you
         self.grace = float(grace)
         self.legacy = legacy
         self.texts = Texts(texts)
+        self.promos = check_promos(promos)
         self.clock: Clock = clock or time.time
         self._own_clock = clock
         self.timing: Timing = LoopTiming()
@@ -108,6 +119,7 @@ class Shop:
         self._buyers: Buyers | None = None
         self._stocks: Stocks | None = None
         self._invoices: StoredInvoices | None = None
+        self._promo_codes: PromoCodes | None = None
         self._readings: Readings | None = None
         self._taps: LastTaps | None = None
         if bot is not None:
@@ -124,7 +136,7 @@ class Shop:
         self.timing, self._storage = timing, storage
         self._signers, self._bots, self.only_bot = {}, {}, None
         self._engine = self._charges = self._buyers = self._stocks = None
-        self._invoices = self._readings = self._taps = None
+        self._invoices = self._readings = self._taps = self._promo_codes = None
         try:
             yield
         finally:
@@ -298,6 +310,18 @@ class Shop:
         if self._invoices is None:
             self._invoices = StoredInvoices(self.engine)
         return self._invoices
+
+    @property
+    def links(self) -> StoredLinks:
+        """What long deep links stand for, in the ledger."""
+        return StoredLinks(self.engine)
+
+    @property
+    def promo_codes(self) -> PromoCodes:
+        """The promo codes in the ledger; those that the program brings with it are in ``promos``."""
+        if self._promo_codes is None:
+            self._promo_codes = PromoCodes(self.engine)
+        return self._promo_codes
 
     @property
     def taps(self) -> LastTaps:

@@ -20,6 +20,8 @@ from aiogram_neonpay.checks import (
     check_stage_id,
     check_state,
     check_text,
+    check_thank_you,
+    check_tidy,
 )
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 
@@ -28,6 +30,7 @@ __all__ = [
     "PaymentStage",
     "StageLoader",
     "StageSource",
+    "Tidy",
 ]
 
 MAX_TITLE = 32
@@ -42,6 +45,8 @@ MAX_STOCK = 10_000
 """Things of one stage. Ours: one record counts them."""
 MAX_PER_USER = 1_000
 MAX_USES = 1_000_000
+Tidy = Literal["keep", "delete", "receipt"]
+"""What becomes of an invoice message that is paid."""
 _START_PARAMETER = re.compile(r"[A-Za-z0-9_\-]{1,64}")
 
 
@@ -71,6 +76,10 @@ class PaymentStage:
     :param on_sale: ``False`` declines every checkout, of invoices sent earlier too.
     :param min_price: smallest amount a buyer may choose when ``price`` is ``None``.
     :param max_price: largest such amount; ``None`` leaves the upper bound to Telegram.
+    :param tidy: what becomes of its invoice once it is paid, ``"keep"``, ``"delete"`` or ``"receipt"``; as the router's
+        when omitted.
+    :param thank_you: a text that its buyers get once it was delivered, ``True`` for the built-in one, ``False`` for
+        none; as the router's when omitted.
     :param provider_token: empty, as Telegram wants it for Stars; accepted because NEONPAY's documents pass it.
     :raises ValidationError: naming the field, the limit and the value.
 
@@ -97,6 +106,8 @@ class PaymentStage:
     on_sale: bool = field(default=True, kw_only=True)
     min_price: int = field(default=1, kw_only=True)
     max_price: int | None = field(default=None, kw_only=True)
+    tidy: Tidy | None = field(default=None, kw_only=True)
+    thank_you: str | bool | None = field(default=None, kw_only=True)
     provider_token: str = field(default="", kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
@@ -127,6 +138,9 @@ class PaymentStage:
         self._check_access()
         self._check_limits()
         check_state("next_state", self.next_state)
+        if self.tidy is not None:
+            check_tidy(self.tidy)
+        check_thank_you(self.thank_you)
         check_amount("min_price", self.min_price)
         if self.max_price is not None:
             check_amount("max_price", self.max_price, at_least=self.min_price)

@@ -7,6 +7,7 @@ from typing import Any
 from aiogram import Bot
 
 from aiogram_neonpay.checks import is_text
+from aiogram_neonpay.discounts import Discounts
 from aiogram_neonpay.errors import InvoiceError, InvoiceNotFoundError, ValidationError
 from aiogram_neonpay.ledger.charges import DELIVERED, REJECTED
 from aiogram_neonpay.ledger.invoices import CANCELLED, OPEN
@@ -21,6 +22,7 @@ class Tracker:
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
+        self._discounts = Discounts(shop)
 
     async def cancel(self, bot: Bot, invoice_id: str | None, key: str | None) -> bool:
         """Cancel an invoice; ``False`` when it was paid or cancelled before."""
@@ -37,6 +39,8 @@ class Tracker:
             return {"state": CANCELLED} if done else None
 
         await self._shop.invoices.change(bot.id, record["invoice"], change)
+        if done:
+            await self._discounts.release(bot, record)
         return done
 
     async def status(self, bot: Bot, invoice_id: str | None, key: str | None, user_id: int | None) -> InvoiceStatus:

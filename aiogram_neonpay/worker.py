@@ -16,7 +16,7 @@ from aiogram import Bot
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.ledger.buyers import is_buyer
 from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
-from aiogram_neonpay.records import in_log, paid_message, user_of
+from aiogram_neonpay.records import in_log, paid_message, recipient_of
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.subscriptions import Subscriptions
@@ -207,7 +207,8 @@ class Worker:
         body = claim.body
         logger.info("%s: attempt %s", in_log(bot, name, body), body["attempts"])
         try:
-            await self._feed.event(dispatcher, bot, user_of(body), body["at"], {CLAIM: claim}, **paid_message(body))
+            person = recipient_of(body)
+            await self._feed.event(dispatcher, bot, person, body["at"], {CLAIM: claim}, **paid_message(body))
         except Exception:
             # The delivery has written it down and set the time of the next attempt; aiogram logs what its own updates
             # raise, and this is ours.

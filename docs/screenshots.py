@@ -31,7 +31,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for examples.*
 
-from aiogram_neonpay import NeonPay, catalog_keyboard
+from aiogram_neonpay import NeonPay, catalog_keyboard, inline_router, support_router
 from aiogram_neonpay.sandbox import Clock, RunningSandbox, Sandbox, serve_dispatcher
 from examples import demo, donations, shop
 
@@ -116,6 +116,28 @@ async def activity(scene: Scene) -> None:
     await scene.page.locator("summary").filter(has_text="pre_checkout_query").click()
 
 
+async def support(scene: Scene) -> None:
+    await scene.buy_a_postcard()
+    alice = scene.running.users["Alice"]
+    await alice.send("/paysupport")
+    await scene.press("Night city postcard · 15 ⭐")
+    await scene.says("Write your question in one message")
+    await alice.send("The card is lovely, but its back is empty")
+    await scene.says("Your message was passed on")
+    group = scene.running.group
+    assert group is not None
+    question = next(message for message in group.messages() if message.from_bot)
+    await alice.send("I have written on it for you", chat=group, reply_to=question)
+    await expect(scene.page.get_by_role("button", name="Write back")).to_be_visible()
+
+
+async def inline(scene: Scene) -> None:
+    await scene.press("Start")
+    field = scene.page.get_by_role("textbox", name="Message")
+    await field.fill("@neon_demo_bot night")
+    await expect(scene.page.get_by_role("button", name="Night city postcard · 15")).to_be_visible()
+
+
 async def keyboards(scene: Scene) -> None:
     await scene.running.users["Alice"].send("/shelves")
     await scene.says("On the shelves")
@@ -131,6 +153,8 @@ PICTURES: dict[str, tuple[Play, str, Literal["light", "dark"], bool]] = {
     "phone": (phone, "phone", "light", False),
     "media": (media, "desktop", "dark", False),
     "subscription": (subscription, "phone", "dark", False),
+    "support": (support, "phone", "light", False),
+    "inline": (inline, "phone", "light", False),
     "keyboards": (keyboards, "phone", "light", False),
     "faults": (faults, "desktop", "light", True),
     "activity": (activity, "desktop", "dark", True),
@@ -201,9 +225,12 @@ async def draw(browser: Browser, name: str) -> None:
     width, height = SIZES[size]
     shop.random = random.Random(7)  # the same goods in every picture
     dispatcher = demo.build_dispatcher()
-    dispatcher.include_router(extras())
+    dispatcher.include_routers(extras(), inline_router())
     sandbox = Sandbox(seed=7, clock=Clock(NOON, running=False))
-    async with serve_dispatcher(dispatcher, name="Corner shop", sandbox=sandbox) as running:
+    group = "Support" if name == "support" else None
+    async with serve_dispatcher(dispatcher, name="Corner shop", sandbox=sandbox, group=group) as running:
+        if running.group is not None:
+            dispatcher.include_router(support_router(chat=running.group.id))
         page = await browser.new_page(
             viewport={"width": width, "height": height}, reduced_motion="reduce", color_scheme=colours
         )

@@ -1,7 +1,8 @@
 """The rules of a charge: recorded once, held by one worker at a time, moved on by the worker that holds it.
 
 A charge is ``paid`` until what was meant to hear it has returned (``delivered``), a handler has refused it
-(``rejected``), or it waits for a person: nothing can hear it (``unmatched``) or every attempt has failed (``stuck``).
+(``rejected``), or it waits for a person: nothing can hear it (``unmatched``) or every attempt has failed (``stuck``). A
+gift whose link the buyer has is ``wrapped`` until somebody opens it, and is delivered then.
 
 A refund has a life beside that: ``requested`` by the bot, ``refunded`` once Telegram says so, ``announced`` when the
 handlers of the refund have returned. What is to be done next follows from the two alone: :func:`next_step`.
@@ -39,7 +40,7 @@ logger = logging.getLogger("aiogram_neonpay")
 LEASE = 60.0
 """Seconds for which a claim holds unless it is renewed; a dead worker's charge is free after that."""
 
-PAID, DELIVERED, UNMATCHED, STUCK, REJECTED = "paid", "delivered", "unmatched", "stuck", "rejected"
+PAID, WRAPPED, DELIVERED, UNMATCHED, STUCK, REJECTED = "paid", "wrapped", "delivered", "unmatched", "stuck", "rejected"
 REQUESTED, REFUNDED, ANNOUNCED = "requested", "refunded", "announced"
 
 Step = Literal["deliver", "send_refund", "announce_refund"]
@@ -72,7 +73,8 @@ def next_step(body: dict[str, Any]) -> Step | None:
         return SEND_REFUND
     if refund == REFUNDED:
         return ANNOUNCE_REFUND
-    return DELIVER if refund is None and body["state"] == PAID else None
+    is_due = body["state"] == PAID or (body["state"] == WRAPPED and "recipient" in body)
+    return DELIVER if refund is None and is_due else None
 
 
 def reason_of(body: dict[str, Any]) -> str | None:

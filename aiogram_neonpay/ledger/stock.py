@@ -39,10 +39,10 @@ def held(holds: Holds, now: float) -> int:
     return sum(1 for ends in holds.values() for end in ends if end > now)
 
 
-def put_hold(holds: Holds, who: str, now: float) -> Holds:
+def put_hold(holds: Holds, who: str, now: float, seconds: float = HOLD) -> Holds:
     """Return the holds with one more, without those that have ended."""
     left = {name: alive for name, ends in holds.items() if (alive := [end for end in ends if end > now])}
-    return {**left, who: [*left.get(who, []), now + HOLD]}
+    return {**left, who: [*left.get(who, []), now + seconds]}
 
 
 def take_hold(holds: Holds, who: str, now: float) -> tuple[Holds, bool]:
@@ -61,18 +61,41 @@ class Stocks:
 
     async def left(self, bot_id: int, stage_id: str, stock: int) -> int:
         """Return how many may be sold yet, those on hold not among them."""
-        row = (await self._engine.read([self._key(bot_id, stage_id)]))[0]
-        body = {} if row is None else row.body
-        return max(0, stock - int(body.get("sold", 0)) - held(body.get("holds", {}), self._clock()))
+        sold, on_hold = await self.usage(bot_id, stage_id)
+        return max(0, stock - sold - on_hold)
 
-    async def hold(self, bot_id: int, stage_id: str, stock: int, who: str) -> bool:
-        """Keep a share for a checkout; ``False`` when nothing is left."""
+    async def usage(self, bot_id: int, name: str) -> tuple[int, int]:
+        """Return how many were sold, and how many are on hold."""
+        row = (await self._engine.read([self._key(bot_id, name)]))[0]
+        body = {} if row is None else row.body
+        return int(body.get("sold", 0)), held(body.get("holds", {}), self._clock())
+
+    async def reserve(self, bot_id: int, name: str, stock: int, who: str, seconds: float) -> bool:
+        """Keep one share for somebody, and no more than one however often; ``False`` when nothing is left."""
+
+        def reserve(known: Body, now: float) -> tuple[Body | None, bool]:
+            holds, _ = take_hold(known.get("holds", {}), who, now)
+            if known.get("sold", 0) + held(holds, now) >= stock:
+                return None, False
+            return {"holds": put_hold(holds, who, now, seconds)}, True
+
+        return await self._change(bot_id, name, reserve)
+
+    async def hold(
+        self, bot_id: int, stage_id: str, stock: int, who: str, *, seconds: float = HOLD, reserved: str | None = None
+    ) -> bool:
+        """Keep a share for a checkout; ``False`` when nothing is left.
+
+        :param reserved: for whom one may have been reserved, which is then the one.
+        """
 
         def hold(known: Body, now: float) -> tuple[Body | None, bool]:
             holds = known.get("holds", {})
+            if reserved is not None:
+                holds, _ = take_hold(holds, reserved, now)
             if known.get("sold", 0) + held(holds, now) >= stock:
                 return None, False
-            return {"holds": put_hold(holds, who, now)}, True
+            return {"holds": put_hold(holds, who, now, seconds)}, True
 
         return await self._change(bot_id, stage_id, hold)
 

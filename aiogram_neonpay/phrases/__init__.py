@@ -11,18 +11,26 @@ from types import MappingProxyType
 from aiogram_neonpay.phrases.checkout import CHECKOUT
 from aiogram_neonpay.phrases.dialogs import DIALOGS
 from aiogram_neonpay.phrases.keyboards import KEYBOARDS
+from aiogram_neonpay.phrases.links import LINKS
 from aiogram_neonpay.phrases.numbers import NUMBERS
+from aiogram_neonpay.phrases.offers import OFFERS
 from aiogram_neonpay.phrases.phrase import Phrase
+from aiogram_neonpay.phrases.receipts import RECEIPTS
 from aiogram_neonpay.phrases.selling import SELLING
+from aiogram_neonpay.phrases.support import SUPPORT
 
 __all__ = ["PHRASES", "Phrase"]
 
 _PARTS = (
     CHECKOUT,
     DIALOGS,
+    LINKS,
     KEYBOARDS,
     NUMBERS,
+    RECEIPTS,
+    OFFERS,
     SELLING,
+    SUPPORT,
 )
 
 PHRASES: Mapping[str, Phrase] = MappingProxyType({phrase.key: phrase for part in _PARTS for phrase in part})

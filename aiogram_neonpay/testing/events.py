@@ -61,12 +61,14 @@ class EventBot(Bot):
     :ivar calls: what it was made to say.
     """
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User, recipient_id: int | None) -> None:
         sandbox = Sandbox()
         super().__init__(sandbox.create_bot("test_bot"), session=SandboxSession(sandbox))
         sandbox.create_user(
             user.full_name, user_id=user.id, language_code=user.language_code, username=user.username, started=True
         )
+        if recipient_id not in (None, user.id):
+            sandbox.create_user("Bob", user_id=recipient_id, started=True)
         self.calls = RecordedCalls(sandbox)
 
 
@@ -105,7 +107,7 @@ def make_event(event_class: type[E], *, stage_id: str | None = None, **fields: A
         fields["stage"] = stage = PaymentStage(stage_id[:32], f"A stage made for a test: {stage_id}", amount)
     given = dict(stage.payload or {}) if stage is not None else {}
     fields["metadata"] = {**given, **fields.get("metadata", {})}
-    fields.setdefault("bot", EventBot(user))
+    fields.setdefault("bot", EventBot(user, fields.get("recipient_id")))
     if issubclass(event_class, (SubscriptionEvent, SubscriptionStarted, SubscriptionRenewed)):
         known_as = fields.setdefault("subscription", _subscription(event_class, user, stage_id, fields))
         if not issubclass(event_class, SubscriptionEvent):
@@ -119,13 +121,16 @@ def make_event(event_class: type[E], *, stage_id: str | None = None, **fields: A
 
 
 def answers(event: AnyEvent) -> list[str]:
-    """Return what the handlers of an event made by :func:`make_event` have said to its buyer, oldest first.
+    """Return what the handlers of an event made by :func:`make_event` have said to its people, oldest first.
+
+    These are the buyer, and for a gift who has opened it.
 
     :raises ValidationError: for an event with another bot.
     """
     if not isinstance(event.bot, EventBot):
         raise ValidationError("event", "must come from make_event, with the bot it gives it", type(event.bot).__name__)
-    return [call.text for call in event.bot.calls.send_message if call.ok and call.chat_id == event.user_id]
+    people = (event.user_id, getattr(event, "recipient_id", None))
+    return [call.text for call in event.bot.calls.send_message if call.ok and call.chat_id in people]
 
 
 def _subscription(event_class: type[object], user: User, stage_id: str | None, fields: dict[str, Any]) -> Subscription:

@@ -77,7 +77,7 @@ async def act(order: Order) -> None:
     """Be a process."""
     story, place = STORIES[order.story], place_of(order)
     points = Points(Blow.EXIT, order.at)
-    world = World(place, Journal(Path(order.journal)), order.bot_id, STARTED, charge=f"stx{order.bot_id}")
+    world = World(place, Journal(Path(order.journal)), order.bot_id, STARTED, f"stx{order.bot_id}", story.is_gift)
     process = Process(world, story, points, await place.open(points))
     if order.at is not None:
         await process.live(story)

@@ -17,7 +17,7 @@ from aiogram import Dispatcher
 from aiogram.fsm.storage.redis import RedisStorage
 from aiogram.methods import AnswerPreCheckoutQuery
 
-from aiogram_neonpay import PaymentCompleted, PaymentStage, neonpay_router
+from aiogram_neonpay import PaymentCompleted, PaymentStage, PromoCode, neonpay_router
 from tests.telegram import RecordingBot, paid, pre_checkout
 
 __all__ = ["STAGES", "main"]
@@ -25,13 +25,16 @@ __all__ = ["STAGES", "main"]
 STAGES = {
     "print": PaymentStage("Print", "One of seven", 50, stock=7),
     "ticket": PaymentStage("Ticket", "Two for each", 20, per_user=2),
+    "poster": PaymentStage("Poster", "Cheaper for the first seven", 30),
 }
+PROMOS = {"SEVEN": PromoCode(stars=5, total=7)}
+PRICES = {"print": 50, "ticket": 20, "poster": 25}
 
 
 class Stall:
     def __init__(self, url: str, bot_id: int) -> None:
         self.bot = RecordingBot(f"{bot_id}:TEST-TOKEN")
-        self.pay = neonpay_router(STAGES, bot=self.bot, secret="a secret of all workers")
+        self.pay = neonpay_router(STAGES, bot=self.bot, secret="a secret of all workers", promos=PROMOS)
         self.dispatcher = Dispatcher(storage=RedisStorage.from_url(url))
         self.dispatcher.include_router(self.pay)
         self.dies = False
@@ -43,6 +46,9 @@ class Stall:
 
     async def invoices(self, stage_id: str, users: list[int]) -> list[str]:
         made = []
+        if stage_id == "poster":  # one for everybody
+            await self.pay.create_link(stage_id, promo="SEVEN")
+            return [self.bot.payload()] * len(users)
         for user in users:
             await self.pay.send_payment(user, stage_id)
             made.append(self.bot.payload())
@@ -50,11 +56,10 @@ class Stall:
 
     async def check_out(self, stage_id: str, tries: list[tuple[int, str]]) -> list[int]:
         """Let people try to pay, all at once; return who may."""
-        price = STAGES[stage_id].price or 0
         queries = {f"{os.getpid()}.{place}": user for place, (user, _) in enumerate(tries)}
         await asyncio.gather(
             *(
-                self.dispatcher.feed_raw_update(self.bot, _named(pre_checkout(payload, price, user), name))
+                self.dispatcher.feed_raw_update(self.bot, _named(pre_checkout(payload, PRICES[stage_id], user), name))
                 for name, (user, payload) in zip(queries, tries, strict=True)
             )
         )
@@ -62,7 +67,7 @@ class Stall:
         return [user for name, user in queries.items() if answers[name]]
 
     async def take(self, stage_id: str, user: int, payload: str, charge: str) -> None:
-        update = paid(payload, STAGES[stage_id].price or 0, user)
+        update = paid(payload, PRICES[stage_id], user)
         update["message"]["successful_payment"]["telegram_payment_charge_id"] = charge
         await self.dispatcher.feed_raw_update(self.bot, update)
 
@@ -80,6 +85,9 @@ class Stall:
             return await self.pay.run_due()
         elif what == "left":
             return await self.pay.stock_left(order["stage"])
+        elif what == "uses":
+            usage = await self.pay.get_promo_usage("SEVEN")
+            return None if usage is None else [usage.used, usage.reserved, usage.left]
         elif what == "payment":
             payment = await self.pay.get_payment(order["charge"])
             return None if payment is None else [payment.delivered, str(payment.status), payment.attempt]

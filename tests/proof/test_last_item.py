@@ -1,4 +1,7 @@
-"""The last item in stock, wanted by many at once in several processes, one of which dies with it in its hands."""
+"""The last item in stock, and the last use of a promo code, wanted by many at once in several processes.
+
+One of them dies with the item in its hands.
+"""
 
 from __future__ import annotations
 
@@ -105,6 +108,20 @@ def test_one_buyer_gets_no_more_than_their_own_whichever_worker_is_asked(workers
 
     assert len(at_once(workers, "ticket", tries)) == 2
     assert at_once(workers, "ticket", [[(2002, payload)] for payload in payloads[:WORKERS]])
+
+
+def test_a_promo_code_is_used_by_no_more_than_it_is_for(workers: list[Process]) -> None:
+    users = list(range(4001, 4031))
+    payloads = dict(zip(users, workers[0].ask("invoices", stage="poster", users=users), strict=True))
+    tries = [[(user, payloads[user]) for user in users[place::WORKERS]] for place in range(WORKERS)]
+
+    lucky = at_once(workers, "poster", tries)
+
+    assert len(lucky) == len(set(lucky)) == 7
+    assert at_once(workers, "poster", tries) == []
+    for place, user in enumerate(lucky):  # paid through other workers than those that agreed
+        workers[place % WORKERS].ask("pay", stage="poster", user=user, payload=payloads[user], charge=f"stx{user}")
+    assert [worker.ask("uses") for worker in workers] == [[7, 0, 0]] * WORKERS
 
 
 def test_a_worker_that_dies_with_the_item_in_its_hands_takes_it_once(

@@ -15,7 +15,8 @@ from typing import Any
 from aiogram import Bot, Dispatcher
 from aiogram.exceptions import TelegramBadRequest, TelegramNetworkError
 from aiogram.fsm.storage.memory import SimpleEventIsolation
-from aiogram.methods import RefundStarPayment, TelegramMethod
+from aiogram.methods import GetMe, RefundStarPayment, TelegramMethod
+from aiogram.types import User
 
 from aiogram_neonpay import (
     NeonPay,
@@ -26,12 +27,12 @@ from aiogram_neonpay import (
     RejectPayment,
     neonpay_router,
 )
-from aiogram_neonpay.ledger.charges import LEASE, Charges, next_step
+from aiogram_neonpay.ledger.charges import LEASE, Charges, next_step, reference_of
 from aiogram_neonpay.payload import InvoiceToken, Signer
 from tests.proof.model import day_of
 from tests.proof.places import Place
 from tests.proof.points import Points
-from tests.telegram import ALICE, RecordingBot, RecordingSession, paid, refunded
+from tests.telegram import ALICE, BOB, RecordingBot, RecordingSession, paid, refunded, text
 
 __all__ = ["STORIES", "Journal", "Process", "Story", "World"]
 
@@ -52,6 +53,7 @@ class Story:
     :ivar handler: what its typed handler does: ``grants``, ``rejects``, ``refunds`` or ``fails``.
     :ivar listener_fails: how many times the listener fails first.
     :ivar then: what follows: the owner's ``refund``, or one made ``elsewhere``.
+    :ivar is_gift: whether somebody else opens what was paid, and it is delivered to them.
     :ivar is_way_clear: whether nothing of the bot stands between the update and the handlers.
     """
 
@@ -61,6 +63,7 @@ class Story:
     then: str | None = None
     is_way_clear: bool = True
     state: str = "delivered"
+    is_gift: bool = False
 
     @property
     def is_refunded(self) -> bool:
@@ -78,6 +81,7 @@ STORIES = {
         Story("refunded by its own handler", handler="refunds"),
         Story("refunded elsewhere", then="elsewhere", is_way_clear=False),
         Story("stuck", handler="fails", state="stuck"),
+        Story("a gift that is refunded by the owner", is_gift=True, then="refund", is_way_clear=False),
     )
 }
 
@@ -109,13 +113,14 @@ class World:
     bot_id: int
     now: float = STARTED
     charge: str = ""
+    is_gift: bool = False
     update: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.charge = self.charge or f"stx{next(_charges)}"
         issued = f"{int(STARTED):08x}" + "0f" * 5
         signer = Signer(self.bot_id, self.token)
-        payload = signer.mint(InvoiceToken(issued, int(STARTED), "premium", PRICE))
+        payload = signer.mint(InvoiceToken(issued, int(STARTED), "premium", PRICE, gift=self.is_gift))
         self.update = paid(payload, PRICE, charge=self.charge)
         self.update["message"]["date"] = int(STARTED)
 
@@ -156,6 +161,7 @@ class World:
             assert self.times("announce") >= 1, "the bot hears of its refund"
         if body["state"] == "delivered":
             assert self.times("grant") >= 1 and self.times("listen") >= 1, "what was paid is delivered"
+        assert body.get("recipient") == (BOB if story.is_gift else None), "a gift is its opener's"
         assert day_of(self.now) == day_of(STARTED)
         [counted] = await reader.tallies(self.bot_id, [day_of(STARTED)])
         expected = {"premium:count": 1, "premium:stars": PRICE}
@@ -168,6 +174,11 @@ class World:
         self.now += 10 * 86_400
         due = await reader.due(self.bot_id, limit=10)
         assert due == [] or not self.place.counts_exactly, "nothing is left to do"
+
+
+def _link(body: dict[str, Any], charge: str) -> str:
+    """Return what the link of a gift sends."""
+    return f"/start gift_{reference_of(charge, ALICE)}{body['gift']}"
 
 
 class _Telegram(RecordingSession):
@@ -201,6 +212,7 @@ class Process:
         self.errors: list[BaseException] = []
         self.bot = RecordingBot(world.token)
         self.bot.session = self.bot.recorded = _Telegram(world, points)
+        self.bot.answer(GetMe, lambda _: User(id=world.bot_id, is_bot=True, first_name="Shop", username="shop_bot"))
         self.pay: NeonPay = neonpay_router(
             {"premium": PaymentStage("Premium", "30 days", PRICE)},
             bot=self.bot,
@@ -264,7 +276,8 @@ class Process:
         """See to it that what is settled is not handled again."""
         kinds = []
         if before is not None:
-            kinds += ["grant", "listen"] if before["state"] != "paid" or before.get("refund") else []
+            is_open = before["state"] in ("paid", "wrapped") and not before.get("refund")
+            kinds += [] if is_open else ["grant", "listen"]
             kinds += ["announce", "refund"] if before.get("refund") == "announced" else []
         happened = [self._world.times(kind) for kind in kinds]
         yield
@@ -283,7 +296,9 @@ class Process:
             if self._points.struck:
                 return
             body = await world.record()
-            if body is not None and body["state"] == "delivered" and not body.get("refund"):
+            if body is not None and body["state"] == "wrapped" and "recipient" not in body:
+                await self.do(self.dp.feed_raw_update(self.bot, text(_link(body, world.charge), BOB)))
+            elif body is not None and body["state"] == "delivered" and not body.get("refund"):
                 await self.end(story)
             elif body is None or next_step(body) is None:
                 return

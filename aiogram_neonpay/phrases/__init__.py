@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from aiogram_neonpay.phrases.checkout import CHECKOUT
+from aiogram_neonpay.phrases.dialogs import DIALOGS
 from aiogram_neonpay.phrases.numbers import NUMBERS
 from aiogram_neonpay.phrases.offers import OFFERS
 from aiogram_neonpay.phrases.phrase import Phrase
@@ -18,6 +19,7 @@ __all__ = ["PHRASES", "Phrase"]
 
 _PARTS = (
     CHECKOUT,
+    DIALOGS,
     NUMBERS,
     OFFERS,
     SELLING,

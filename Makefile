@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 CODE := aiogram_neonpay benchmarks examples scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench chaos clean env env-dev env-bench
+.PHONY: help demo test lint format texts bench chaos clean env env-dev env-bench
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -28,6 +28,9 @@ lint: env-dev ## Style, format and types only
 format: env-dev ## Sort imports, repair what can be repaired, format
 	$(RUN) -m ruff check --fix $(CODE)
 	$(RUN) -m ruff format $(CODE)
+
+texts: env-dev ## Bring the gettext catalogs up to date with the phrases (docs/texts.md); TO=de begins a language
+	$(RUN) scripts/update_texts.py $(TO)
 
 bench: env-bench ## Measure against hand-written routers and other packages, and print the table
 	@.venv-bench/bin/python -m benchmarks $(BENCH)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aiogram import Bot, Dispatcher, Router
@@ -27,6 +27,7 @@ from aiogram_neonpay.retries import RETRIES, Retries
 from aiogram_neonpay.routers import AskForUpdates, payment_routers, watch_root
 from aiogram_neonpay.shop import Clock, Legacy, Shop
 from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource
+from aiogram_neonpay.texts import Replaced
 from aiogram_neonpay.tracking import Tracker
 
 __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentStatus"]
@@ -38,6 +39,8 @@ class NeonPay(Gallery):
     """Sells stages for Telegram Stars; make one with :func:`~aiogram_neonpay.neonpay_router`.
 
     ``dp.include_router(pay)`` is the whole installation. Handlers get it injected as ``neonpay``.
+
+    :ivar texts: the plugin's sentences in the reader's language, the author's where they were replaced.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class NeonPay(Gallery):
         secret: str | None = None,
         previous_secrets: Sequence[str] = (),
         clock: Clock | None = None,
-        texts: Mapping[str, Mapping[str, str]] | None = None,
+        texts: Replaced | None = None,
         propagate: Propagate = "unhandled",
         retries: Sequence[float] = RETRIES,
         reconcile_every: float | None = RECONCILE_EVERY,
@@ -84,6 +87,7 @@ class NeonPay(Gallery):
         )
         self._bot: Bot | None = None
         self.thank_you_message = thank_you_message
+        self.texts = self._shop.texts
         self.startup.register(self._installation.on_startup)
         for observer in (self.message, self.pre_checkout_query, self.callback_query):
             observer.handlers.append(AskForUpdates())

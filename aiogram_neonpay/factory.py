@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from aiogram import Bot, Router
 from aiogram.fsm.storage.base import BaseStorage
@@ -16,6 +16,7 @@ from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES
 from aiogram_neonpay.shop import Clock, Legacy
 from aiogram_neonpay.stages import StageSource
+from aiogram_neonpay.texts import Replaced
 
 __all__ = ["create_neonpay", "neonpay_router"]
 
@@ -28,7 +29,7 @@ def neonpay_router(
     secret: str | None = None,
     previous_secrets: Sequence[str] = (),
     clock: Clock | None = None,
-    texts: Mapping[str, Mapping[str, str]] | None = None,
+    texts: Replaced | None = None,
     propagate: Propagate = "unhandled",
     retries: Sequence[float] = RETRIES,
     reconcile_every: float | None = RECONCILE_EVERY,
@@ -45,7 +46,7 @@ def neonpay_router(
         invoices survive a change of the token.
     :param previous_secrets: earlier secrets, or earlier tokens of the bot, whose invoices are still accepted.
     :param clock: gives the present as Unix seconds; ``time.time`` when omitted.
-    :param texts: sentences to replace, by language code and key; see :mod:`aiogram_neonpay.texts`.
+    :param texts: sentences to replace, by language code and key, or a folder of gettext catalogs (``docs/texts.md``).
     :param propagate: ``"unhandled"`` gives plain message handlers the payments that no typed handler took,
         ``"always"`` all of them.
     :param retries: seconds, the longest pause after each failed attempt to deliver; after as many the charge is stuck.

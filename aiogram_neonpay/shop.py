@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from datetime import datetime, timezone
@@ -27,7 +27,7 @@ from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
 from aiogram_neonpay.records import payment_of
 from aiogram_neonpay.stages import Catalog, PaymentStage
-from aiogram_neonpay.texts import Texts
+from aiogram_neonpay.texts import Replaced, Texts
 from aiogram_neonpay.timing import LoopTiming, Timing
 
 __all__ = ["Clock", "Legacy", "Shop"]
@@ -67,7 +67,7 @@ class Shop:
         secret: str | None = None,
         previous_secrets: Sequence[str] = (),
         clock: Clock | None = None,
-        texts: Mapping[str, Mapping[str, str]] | None = None,
+        texts: Replaced | None = None,
         legacy: Legacy | None = None,
         grace: float = GRACE,
     ) -> None:

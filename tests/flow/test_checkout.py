@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from aiogram.fsm.storage.base import BaseEventIsolation, StorageKey
 from aiogram.fsm.storage.memory import MemoryStorage, SimpleEventIsolation
 from aiogram.methods import AnswerPreCheckoutQuery, TelegramMethod
 from aiogram.types import Message, PreCheckoutQuery
+from aiogram.utils.i18n import I18n
+from aiogram.utils.i18n.middleware import ConstI18nMiddleware
 
 from aiogram_neonpay import (
     Checkout,
@@ -166,6 +169,16 @@ async def test_the_buyer_reads_why_in_their_language(
     await pay.send_payment(ALICE, "premium")
     fields: dict[str, Any] = {} if language is None else {"language_code": language}
     await dp.feed_raw_update(bot, pre_checkout(bot.payload(), amount=1, **fields))
+    assert says in str(answers(bot)[0][1])
+
+
+@pytest.mark.parametrize(("locale", "says"), [("az", "hesab"), ("en", "invoice"), ("uz", "счёт")])
+async def test_the_buyer_reads_why_in_the_language_of_the_bot(
+    bot: RecordingBot, pay: NeonPay, dp: Dispatcher, tmp_path: Path, locale: str, says: str
+) -> None:
+    ConstI18nMiddleware(locale, I18n(path=tmp_path)).setup(dp)
+    await pay.send_payment(ALICE, "premium")
+    await dp.feed_raw_update(bot, pre_checkout(bot.payload(), amount=1, language_code="ru"))
     assert says in str(answers(bot)[0][1])
 
 

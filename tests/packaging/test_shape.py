@@ -13,6 +13,7 @@ LAYERS = {
     "errors": ["checks", "errors"],
     "values": [
         "adapters",
+        "catalogs",
         "diagnosis",
         "events",
         "failures",
@@ -23,6 +24,7 @@ LAYERS = {
         "models",
         "payload",
         "places",
+        "phrases",
         "redaction",
         "retries",
         "stages",

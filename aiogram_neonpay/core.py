@@ -13,6 +13,7 @@ from aiogram.types import CallbackQuery, InlineQueryResultArticle, Message
 
 from aiogram_neonpay.access import AccessDesk
 from aiogram_neonpay.adapters import AiogramAdapter
+from aiogram_neonpay.alerts import Alerts
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.gallery import Gallery
@@ -60,6 +61,7 @@ class NeonPay(Gallery):
         legacy: Legacy | None = None,
         grace: float = GRACE,
         max_stages: int | None = None,
+        alerts: int | str | Alerts | None = None,
     ) -> None:
         super().__init__(name="neonpay")
         adapter = stages if isinstance(stages, AiogramAdapter) else None
@@ -83,7 +85,14 @@ class NeonPay(Gallery):
         self._media_seller = MediaSeller(self._shop, self._seller)
         self._tracker = Tracker(self._shop)
         self._installation = Installation(
-            self, self._shop, self._seller, Retries(retries), reconcile_every, propagate, thank_you_message
+            self,
+            self._shop,
+            self._seller,
+            Retries(retries),
+            reconcile_every,
+            propagate,
+            thank_you_message,
+            alerts if alerts is None or isinstance(alerts, Alerts) else Alerts(alerts),
         )
         self._bot: Bot | None = None
         self.thank_you_message = thank_you_message

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from aiogram import Bot, Router
 from aiogram.fsm.storage.base import BaseStorage
 
+from aiogram_neonpay.alerts import Alerts
 from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError
@@ -35,6 +36,7 @@ def neonpay_router(
     reconcile_every: float | None = RECONCILE_EVERY,
     legacy: Legacy | None = None,
     grace: float = GRACE,
+    alerts: int | str | Alerts | None = None,
 ) -> NeonPay:
     """Return a router that sells; ``dp.include_router(pay)`` installs it.
 
@@ -56,6 +58,8 @@ def neonpay_router(
         checkout that is not ours, it returns a :class:`LegacyInvoice`, or ``None`` to leave it to the bot.
     :param grace: seconds after the end of a subscription's period for which its renewal is waited for, up to 30 days:
         so long the access holds, and ``subscription_expired`` waits.
+    :param alerts: a chat that is told what needs a person: payments that are stuck or unmatched, refunds that fail,
+        findings of reconciliation, a negative balance. Its id or ``@username``, or :class:`Alerts` to choose more.
     :raises ConfigurationError: when ``stages`` or ``storage`` are of the wrong kind.
     :raises ValidationError: for a bad stage id, secret, schedule or pause.
     """
@@ -72,6 +76,7 @@ def neonpay_router(
         reconcile_every=reconcile_every,
         legacy=legacy,
         grace=grace,
+        alerts=alerts,
     )
 
 

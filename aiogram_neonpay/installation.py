@@ -12,6 +12,7 @@ from aiogram.dispatcher.event.handler import HandlerObject
 from aiogram.fsm.storage.base import BaseStorage
 from aiogram.types import Message, Update
 
+from aiogram_neonpay.alerts import Alerter, Alerts
 from aiogram_neonpay.attempts import ATTEMPT
 from aiogram_neonpay.checkout import CHECKOUT, Cashier
 from aiogram_neonpay.delivery import Delivery, Propagate
@@ -102,6 +103,7 @@ class Installation:
         reconcile_every: float | None,
         propagate: Propagate,
         thanks: str | None,
+        alerts: Alerts | None = None,
     ) -> None:
         self._pay = pay
         self.shop = shop
@@ -113,6 +115,9 @@ class Installation:
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
         shop.is_read = self.reconciler.is_read
         self.doctor = Doctor(shop, self.feed)
+        self._alerter = None if alerts is None else Alerter(shop, self.feed, alerts)
+        if self._alerter is not None:
+            news.on_event, self.reconciler.on_report = self._alerter.on_event, self._alerter.on_report
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
         self.outages = Outages(shop, self.feed, self.worker)
@@ -231,6 +236,8 @@ class Installation:
             self.worker.start()
             self.reconciler.start()
             self.doctor.start()
+            if self._alerter is not None:
+                self._alerter.start()
 
     async def check(self) -> None:
         """Check the catalog, the handlers and the storage, and repeat the installation."""
@@ -262,6 +269,8 @@ class Installation:
     async def on_shutdown(self, **_: Any) -> None:
         """Finish what is on its way, before the storage is closed."""
         await self.doctor.stop()
+        if self._alerter is not None:
+            self._alerter.stop()
         await self.reconciler.stop()
         await self.worker.stop()
         self.outages.close()

@@ -2,6 +2,7 @@
 
 from aiogram_neonpay.access import Access
 from aiogram_neonpay.adapters import AiogramAdapter
+from aiogram_neonpay.alerts import Alerts
 from aiogram_neonpay.core import NeonPay, NeonPayCore
 from aiogram_neonpay.diagnosis import Diagnosis, Symptom
 from aiogram_neonpay.errors import (
@@ -56,10 +57,13 @@ from aiogram_neonpay.reports import Report, ReportRow
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.sqlite import SQLiteStorage
 from aiogram_neonpay.stages import PaymentStage
+from aiogram_neonpay.storefront.admin import admin_router
+from aiogram_neonpay.timeline import TimelineEntry
 
 __all__ = [
     "Access",
     "AiogramAdapter",
+    "Alerts",
     "BuyerUnreachableError",
     "Checkout",
     "CheckoutDeclined",
@@ -110,7 +114,9 @@ __all__ = [
     "SubscriptionStarted",
     "SubscriptionState",
     "Symptom",
+    "TimelineEntry",
     "ValidationError",
+    "admin_router",
     "create_neonpay",
     "donate_keyboard",
     "neonpay_router",

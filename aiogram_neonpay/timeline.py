@@ -26,11 +26,11 @@ class TimelineEntry:
 
     :ivar at: when, UTC, in whole seconds; ``None`` where the ledger did not write it down.
     :ivar what: ``issued``, ``approved`` (stored invoices only) or ``paid``; a step that a worker began: ``deliver``,
-        ``send_refund``, ``announce_refund``; what came of it: ``delivered``, ``failed``, ``cancelled`` (the handler was
-        cut off), ``unmatched``, ``stuck``, ``rejected`` (refunded instead), ``refunded``, ``announced`` (the handlers of
-        the refund have returned), ``refund_refused``, ``refund_delayed``, ``refund_unheard``; what people did:
-        ``requested`` (a refund), ``redelivery``, ``dismissed``; ``recorded`` (found in Telegram's ledger, or written
-        down late); ``omitted`` (of a long timeline the middle is not kept; ``detail`` tells how many entries).
+        ``send_refund``, ``announce_refund``; what came of it: ``delivered``, ``failed``, ``cancelled`` (the handler
+        was cut off), ``unmatched``, ``stuck``, ``rejected`` (refunded instead), ``refunded``, ``announced`` (the
+        handlers of the refund have returned), ``refund_refused``, ``refund_delayed``, ``refund_unheard``; what people
+        did: ``requested`` (a refund), ``redelivery``, ``dismissed``; ``recorded`` (found in Telegram's ledger, or
+        written down late); ``omitted`` (of a long timeline the middle is not kept; ``detail`` tells how many entries).
     :ivar worker: the process that began a step, as ``host:process id``.
     :ivar detail: why, or what went wrong, at most 120 characters.
     """

@@ -24,7 +24,7 @@ Body = dict[str, Any]
 
 def untold(state: Body) -> int:
     """Return how many alerts of the window no message tells yet."""
-    return sum(state.get("counts", {}).values()) - int(state.get("told", 0))
+    return int(sum(state.get("counts", {}).values()) - state.get("told", 0))
 
 
 class Bulletins:

@@ -1,8 +1,9 @@
 """What happened to a charge, in its own record: who began which attempt, how each ended, and what people asked for.
 
-It goes with writes that are made anyway, so it costs no round trip. An entry is ``[Unix seconds, what, worker, detail]``
-without what is empty at its end. ``what`` is a step that a worker began, a state or a refund that the charge came to,
-or a word of its own: ``failed``, ``cancelled``, ``redelivery``, ``refund_refused``, ``dismissed``, ``recorded``.
+It goes with writes that are made anyway, so it costs no round trip. An entry is ``[Unix seconds, what, worker,
+detail]`` without what is empty at its end. ``what`` is a step that a worker began, a state or a refund that the charge
+came to, or a word of its own: ``failed``, ``cancelled``, ``redelivery``, ``refund_refused``, ``dismissed``,
+``recorded``.
 """
 
 from __future__ import annotations

@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from aiogram_neonpay.phrases.administration import ADMINISTRATION
+from aiogram_neonpay.phrases.alerts import ALERTS
 from aiogram_neonpay.phrases.checkout import CHECKOUT
 from aiogram_neonpay.phrases.numbers import NUMBERS
 from aiogram_neonpay.phrases.phrase import Phrase
 from aiogram_neonpay.phrases.selling import SELLING
+from aiogram_neonpay.phrases.timeline import TIMELINE
 
 __all__ = ["PHRASES", "Phrase"]
 
 _PARTS = (
+    ADMINISTRATION,
+    ALERTS,
     CHECKOUT,
     NUMBERS,
     SELLING,
+    TIMELINE,
 )
 
 PHRASES: Mapping[str, Phrase] = MappingProxyType({phrase.key: phrase for part in _PARTS for phrase in part})

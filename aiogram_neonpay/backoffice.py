@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiogram import Bot
 
@@ -19,7 +19,9 @@ from aiogram_neonpay.records import status_of
 from aiogram_neonpay.reports import MOST_DAYS, Report, make_report
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.shop import Shop
-from aiogram_neonpay.timeline import TimelineEntry, timeline_of
+
+if TYPE_CHECKING:
+    from aiogram_neonpay.timeline import TimelineEntry
 
 __all__ = ["BackOffice"]
 
@@ -62,6 +64,8 @@ class BackOffice(PaymentRouter):
         :param payment_id: its ``transaction_id`` or ``reference``.
         :raises PaymentNotFoundError: when the ledger does not know it.
         """
+        from aiogram_neonpay.timeline import timeline_of  # for who asks: most bots start without
+
         _check_payment_id(payment_id)
         check_user_id("user_id", user_id)
         acting = self._acting(bot)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiogram import Bot, Dispatcher, Router
 from aiogram.fsm.storage.base import BaseStorage
@@ -13,7 +13,6 @@ from aiogram.types import CallbackQuery, InlineQueryResultArticle, Message
 
 from aiogram_neonpay.access import AccessDesk
 from aiogram_neonpay.adapters import AiogramAdapter
-from aiogram_neonpay.alerts import Alerts
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.gallery import Gallery
@@ -30,6 +29,9 @@ from aiogram_neonpay.shop import Clock, Legacy, Shop
 from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource
 from aiogram_neonpay.texts import Replaced
 from aiogram_neonpay.tracking import Tracker
+
+if TYPE_CHECKING:
+    from aiogram_neonpay.alerts import Alerts
 
 __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentStatus"]
 
@@ -92,7 +94,7 @@ class NeonPay(Gallery):
             reconcile_every,
             propagate,
             thank_you_message,
-            alerts if alerts is None or isinstance(alerts, Alerts) else Alerts(alerts),
+            alerts,
         )
         self._bot: Bot | None = None
         self.thank_you_message = thank_you_message

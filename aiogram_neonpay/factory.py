@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from aiogram import Bot, Router
 from aiogram.fsm.storage.base import BaseStorage
 
-from aiogram_neonpay.alerts import Alerts
 from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.delivery import Propagate
 from aiogram_neonpay.errors import ConfigurationError
@@ -18,6 +18,9 @@ from aiogram_neonpay.retries import RETRIES
 from aiogram_neonpay.shop import Clock, Legacy
 from aiogram_neonpay.stages import StageSource
 from aiogram_neonpay.texts import Replaced
+
+if TYPE_CHECKING:
+    from aiogram_neonpay.alerts import Alerts
 
 __all__ = ["create_neonpay", "neonpay_router"]
 

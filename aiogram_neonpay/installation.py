@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiogram import Bot, Dispatcher, Router
 from aiogram.dispatcher.event.handler import HandlerObject
 from aiogram.fsm.storage.base import BaseStorage
 from aiogram.types import Message, Update
 
-from aiogram_neonpay.alerts import Alerter, Alerts
 from aiogram_neonpay.attempts import ATTEMPT
 from aiogram_neonpay.checkout import CHECKOUT, Cashier
 from aiogram_neonpay.delivery import Delivery, Propagate
@@ -36,6 +35,9 @@ from aiogram_neonpay.taps import TapGate
 from aiogram_neonpay.timing import Timing
 from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
+
+if TYPE_CHECKING:
+    from aiogram_neonpay.alerts import Alerter, Alerts
 
 __all__ = ["Installation"]
 
@@ -103,7 +105,7 @@ class Installation:
         reconcile_every: float | None,
         propagate: Propagate,
         thanks: str | None,
-        alerts: Alerts | None = None,
+        alerts: int | str | Alerts | None = None,
     ) -> None:
         self._pay = pay
         self.shop = shop
@@ -115,8 +117,9 @@ class Installation:
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
         shop.is_read = self.reconciler.is_read
         self.doctor = Doctor(shop, self.feed)
-        self._alerter = None if alerts is None else Alerter(shop, self.feed, alerts)
-        if self._alerter is not None:
+        self._alerter: Alerter | None = None
+        if alerts is not None:
+            self._alerter = _alerter(shop, self.feed, alerts)
             news.on_event, self.reconciler.on_report = self._alerter.on_event, self._alerter.on_report
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
@@ -278,3 +281,10 @@ class Installation:
             await self.shop.charges.drain(DRAIN)
             await self.shop.buyers.drain(DRAIN)
         await self.feed.drain()
+
+
+def _alerter(shop: Shop, feed: Feed, alerts: int | str | Alerts) -> Alerter:
+    # Imported for those who want alerts: most bots start without.
+    from aiogram_neonpay.alerts import Alerter, Alerts
+
+    return Alerter(shop, feed, alerts if isinstance(alerts, Alerts) else Alerts(alerts))

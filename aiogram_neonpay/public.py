@@ -1,8 +1,13 @@
-"""The public names of the package, all in one place."""
+"""The public names of the package, all in one place.
+
+What not every bot needs is loaded when it is first asked for: one that only sells does not pay for it.
+"""
+
+import importlib
+import typing
 
 from aiogram_neonpay.access import Access
 from aiogram_neonpay.adapters import AiogramAdapter
-from aiogram_neonpay.alerts import Alerts
 from aiogram_neonpay.core import NeonPay, NeonPayCore
 from aiogram_neonpay.diagnosis import Diagnosis, Symptom
 from aiogram_neonpay.errors import (
@@ -57,8 +62,11 @@ from aiogram_neonpay.reports import Report, ReportRow
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.sqlite import SQLiteStorage
 from aiogram_neonpay.stages import PaymentStage
-from aiogram_neonpay.storefront.admin import admin_router
-from aiogram_neonpay.timeline import TimelineEntry
+
+if typing.TYPE_CHECKING:
+    from aiogram_neonpay.alerts import Alerts
+    from aiogram_neonpay.storefront.admin import admin_router
+    from aiogram_neonpay.timeline import TimelineEntry
 
 __all__ = [
     "Access",
@@ -121,3 +129,18 @@ __all__ = [
     "donate_keyboard",
     "neonpay_router",
 ]
+
+_LATER = {
+    "Alerts": "aiogram_neonpay.alerts",
+    "TimelineEntry": "aiogram_neonpay.timeline",
+    "admin_router": "aiogram_neonpay.storefront.admin",
+}
+"""The module of each name that is loaded later."""
+
+
+def __getattr__(name: str) -> typing.Any:
+    """Load a name at its first use."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    return value

@@ -17,7 +17,7 @@ demo: env ## A bot that sells for Stars and the sandbox to buy in; prints the pa
 	@$(RUN) scripts/in_foreground.py $(RUN) examples/demo.py
 
 test: lint ## Everything that is checked: style, types, tests, and the wheel in a clean environment
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses=auto --dist=worksteal
 	$(RUN) scripts/smoke_wheel.py
 
 lint: env-dev ## Style, format and types only

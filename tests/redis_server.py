@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -26,9 +27,11 @@ from types import TracebackType
 from redis import Redis
 from redis.exceptions import RedisError
 
-__all__ = ["RedisCluster", "RedisServer", "has_redis"]
+__all__ = ["ALL", "RedisCluster", "RedisServer", "has_redis"]
 
 HOST = "127.0.0.1"
+ALL = os.environ.get("NEONPAY_TESTS") == "all"
+"""Whether a test that lacks something fails."""
 PATIENCE = 15.0
 """Seconds for which a server may take to start, to stop or to find its cluster."""
 SLOTS = 16384
@@ -37,8 +40,8 @@ _BUS = 10_000
 
 
 def has_redis() -> bool:
-    """Whether there is a redis-server to start."""
-    return shutil.which("redis-server") is not None
+    """Whether there is a redis-server to start, or there must be: ``NEONPAY_TESTS=all`` fails where others skip."""
+    return ALL or shutil.which("redis-server") is not None
 
 
 class RedisServer:

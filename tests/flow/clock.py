@@ -20,7 +20,7 @@ class Clock:
         return self.now
 
 
-async def settled(condition: Callable[[], bool], seconds: float = 3.0) -> None:
+async def settled(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait until something has come to be."""
     for _ in range(int(seconds / 0.005)):
         if condition():

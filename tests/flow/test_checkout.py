@@ -485,7 +485,7 @@ async def test_a_declined_checkout_is_heard_by_its_handlers(bot: RecordingBot, p
 
     await pay.send_payment(ALICE, "premium")
     await dp.feed_raw_update(bot, pre_checkout(bot.payload(), amount=1))
-    event, user = await asyncio.wait_for(heard.get(), 1)
+    event, user = await asyncio.wait_for(heard.get(), 20)
     assert (event.user_id, event.stage_id, event.reason, user) == (ALICE, "premium", "wrong_amount", ALICE)
     assert event.text == answers(bot)[0][1]
 

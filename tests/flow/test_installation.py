@@ -228,7 +228,7 @@ async def test_polling_starts_and_stops_with_the_dispatcher(bot: RecordingBot) -
     bot.answer(GetMe, lambda method: User(id=42, is_bot=True, first_name="Bot", username="bot"))
     bot.answer(GetUpdates, updates)
     polling = asyncio.create_task(dp.start_polling(bot, handle_signals=False))
-    result = await asyncio.wait_for(heard.get(), 2)
+    result = await asyncio.wait_for(heard.get(), 20)
     assert result.stage_id == "premium"
     assert bot.sent(GetUpdates)[0].allowed_updates == ["callback_query", "message", "pre_checkout_query"]
     await dp.stop_polling()

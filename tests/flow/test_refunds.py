@@ -62,7 +62,7 @@ async def test_our_refund_and_telegrams_message_are_one_event(
     assert (result.status, result.amount) == (PaymentStatus.REFUNDED, 25)
     [call] = bot.sent(RefundStarPayment)
     assert (call.user_id, call.telegram_payment_charge_id) == (ALICE, charge_of(update))
-    assert await asyncio.wait_for(heard.get(), 1) == news(update)
+    assert await asyncio.wait_for(heard.get(), 20) == news(update)
     await dp.feed_raw_update(bot, refunded(update))
     assert heard.empty()
     again = await pay.refund(charge_of(update))
@@ -162,7 +162,7 @@ async def test_already_refunded_is_success(
 
     bot.answer(RefundStarPayment, already)
     assert (await pay.refund(charge_of(update))).status is PaymentStatus.REFUNDED
-    assert await asyncio.wait_for(heard.get(), 1) == news(update)
+    assert await asyncio.wait_for(heard.get(), 20) == news(update)
 
 
 @pytest.mark.parametrize(

@@ -478,6 +478,7 @@ async def test_a_shutdown_waits_for_the_delivery_on_its_way_and_settles_it_befor
     bot: RecordingBot,
 ) -> None:
     order: list[str] = []
+    end = asyncio.Event()
 
     class Closing(MemoryStorage):
         async def close(self) -> None:
@@ -490,18 +491,23 @@ async def test_a_shutdown_waits_for_the_delivery_on_its_way_and_settles_it_befor
 
     @pay.completed
     async def grant(event: PaymentCompleted) -> None:
-        await asyncio.sleep(0.1)
+        order.append("begun")
+        await end.wait()
         order.append("delivered")
 
     await dp.emit_startup(bot=bot, dispatcher=dp)
     await pay.send_payment(ALICE, "premium")
     update = paid(bot.payload())
     task = asyncio.create_task(dp.feed_raw_update(bot, update))
-    await asyncio.sleep(0.02)
-    await dp.emit_shutdown(bot=bot, dispatcher=dp)
-    await task
+    await settled(lambda: order == ["begun"])
+    closing = asyncio.create_task(dp.emit_shutdown(bot=bot, dispatcher=dp))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert order == ["begun"]
+    end.set()
+    await asyncio.gather(closing, task)
 
-    assert order == ["delivered", "storage closed"]
+    assert order == ["begun", "delivered", "storage closed"]
 
 
 async def test_a_shutdown_takes_a_charge_from_a_handler_that_does_not_end(
@@ -519,7 +525,7 @@ async def test_a_shutdown_takes_a_charge_from_a_handler_that_does_not_end(
     await dp.emit_startup(bot=bot, dispatcher=dp)
     await pay.send_payment(ALICE, "premium")
     task = asyncio.create_task(dp.feed_raw_update(bot, paid(bot.payload())))
-    await asyncio.sleep(0.02)
+    await settled(lambda: attempts == [1])
     await dp.emit_shutdown(bot=bot, dispatcher=dp)
     assert task.cancelled()
     await pay.run_due()
@@ -532,10 +538,12 @@ async def test_a_payment_that_cannot_be_recorded_is_recorded_as_soon_as_the_stor
 ) -> None:
     monkeypatch.setattr("aiogram_neonpay.outages.endless_pause", lambda tries: 0.02)
     down = True
+    refused: list[str] = []
 
     class Shaky(MemoryStorage):
         async def get_data(self, key: Any) -> dict[str, Any]:
             if down and "neonpay" in key.destiny:
+                refused.append(key.destiny)
                 raise ConnectionError("the storage is down")
             return await super().get_data(key)
 
@@ -546,7 +554,7 @@ async def test_a_payment_that_cannot_be_recorded_is_recorded_as_soon_as_the_stor
     await pay.send_payment(ALICE, "premium")
     with pytest.raises(ConnectionError):
         await dp.feed_raw_update(bot, paid(bot.payload()))
-    await asyncio.sleep(0.1)
+    await settled(lambda: len(refused) > 3)
     assert heard == []
     down = False
 

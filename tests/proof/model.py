@@ -1,7 +1,7 @@
 """The rules of the ledger once more, in plain Python: no storage, no versions to lose, nobody else at the same moment.
 
-An operation is a generator that yields between the steps that are atomic in the ledger. What several workers did at
-once must be what some order of those steps does here.
+An operation is a generator that yields between the steps that are atomic in the ledger; it may yield operations that
+go on beside it. What several workers did at once must be what some order of those steps does here.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ class Claim:
 
 
 Result = Any
-Steps = Generator[None, None, Result]
+Steps = Generator[Any, None, Result]
+"""What it yields is nothing, or further operations to be done beside it."""
 
 
 @dataclass
@@ -294,15 +295,16 @@ class Model:
         return written
 
     def renew(self, op: Op, label: int) -> Steps:
-        for other in [claim for claim in self.held if self.claims[claim].worker == op.who]:
-            yield
-            if other not in self.held:
-                continue
-            try:
-                if not (yield from self._held_write(self.claims[other], due_in=LEASE, let_go=False)):
-                    self.held.discard(other)
-            except Failed:
-                continue
+        yield [self._renew_one(claim) for claim in sorted(self.held) if self.claims[claim].worker == op.who]
+
+    def _renew_one(self, label: int) -> Steps:
+        if label not in self.held:
+            return
+        try:
+            if not (yield from self._held_write(self.claims[label], due_in=LEASE, let_go=False)):
+                self.held.discard(label)
+        except Failed:
+            return
 
     # From outside
 

@@ -23,7 +23,11 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+PATIENCE = 30_000
+"""Milliseconds after which something does not come any more, however busy the machine is."""
 WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
+
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass
@@ -56,7 +60,7 @@ async def opened(
     page = await browser.new_page(
         viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce", has_touch=touch, is_mobile=touch
     )
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda line: troubles.append(line.text) if line.type == "error" else None)

@@ -152,7 +152,7 @@ async def test_the_clock_is_stopped_moved_and_let_run(browser: Browser) -> None:
         year = int((await page.get_by_label("To this moment").input_value())[:4]) + 1
         await page.get_by_label("To this moment").fill(f"{year}-03-04T05:06")
         await page.keyboard.press("Enter")
-        await expect(page.locator("#clock-now")).to_have_text("March 4, 05:06:00, stopped", timeout=30_000)
+        await expect(page.locator("#clock-now")).to_have_text("March 4, 05:06:00, stopped")
         await visit.press("Move the clock to a moment")
         await page.get_by_label("To this moment").fill("2001-01-01T00:00")
         await visit.press("Move")

@@ -33,7 +33,7 @@ class Hook:
         return await self.answers.pop(0)() if self.answers else web.Response()
 
     async def next(self) -> tuple[dict[str, Any], str | None]:
-        return await asyncio.wait_for(self.got.get(), 5)
+        return await asyncio.wait_for(self.got.get(), 20)
 
 
 @pytest_asyncio.fixture

@@ -99,6 +99,7 @@ class Alerter:
     def start(self) -> None:
         """Begin; what an earlier process has left untold is told."""
         self._stopping = asyncio.Event()
+        self._telling.clear()  # of an event loop that has gone
         for bot in self._shop.bots:
             self._feed.spawn(self._resume(bot), "the search for what admins were not told")
 

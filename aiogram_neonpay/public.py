@@ -6,7 +6,7 @@ What not every bot needs is loaded when it is first asked for: one that only sel
 import importlib
 import typing
 
-from aiogram_neonpay.access import Access
+from aiogram_neonpay.access import Access, AccessChange
 from aiogram_neonpay.adapters import AiogramAdapter
 from aiogram_neonpay.core import NeonPay, NeonPayCore
 from aiogram_neonpay.diagnosis import Diagnosis, Symptom
@@ -70,6 +70,7 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "Access",
+    "AccessChange",
     "AiogramAdapter",
     "Alerts",
     "BuyerUnreachableError",

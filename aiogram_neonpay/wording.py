@@ -8,6 +8,8 @@ from typing import Any
 
 from aiogram.types import MessageEntity
 
+from aiogram_neonpay.redaction import redacted
+
 __all__ = ["Code", "Lines", "plain", "reason_text"]
 
 LONGEST = 4096
@@ -31,8 +33,8 @@ _HARMFUL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u20
 
 
 def plain(text: object, limit: int) -> str:
-    """Return words of somebody else as one short line: they are shown, and cannot look like something of ours."""
-    line = _HARMFUL.sub(" ", str(text)).strip()
+    """Return words of somebody else as one short line without tokens, that cannot look like a line of ours."""
+    line = _HARMFUL.sub(" ", redacted(str(text))).strip()
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -134,6 +134,10 @@ ADMINISTRATION = (
     sentence("admin_source_subscription", "by subscription"),
     # Translators: What gave access: an admin.
     sentence("admin_source_granted", "granted by hand"),
+    # Translators: In a list of what admins did: one gave somebody access.
+    sentence("admin_did_grant", "granted"),
+    # Translators: In a list of what admins did: one took access away.
+    sentence("admin_did_revoke", "revoked"),
     # Translators: State of a subscription: Telegram charges for the next month.
     sentence("admin_sub_active", "subscription"),
     # Translators: State of a subscription: the last charge failed.

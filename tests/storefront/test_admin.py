@@ -6,13 +6,14 @@ import asyncio
 import re
 
 import pytest
+from aiogram.client.default import DefaultBotProperties
 from aiogram.fsm.storage.memory import MemoryStorage
 from aiogram.methods import AnswerCallbackQuery, RefundStarPayment, SendMessage
 from aiogram.types import InlineKeyboardMarkup, LabeledPrice, PreCheckoutQuery
 
 from aiogram_neonpay import PaymentStage, PaymentStatus
 from aiogram_neonpay.storefront.admin.commands import ACTIONS
-from aiogram_neonpay.testing import BotSandbox, BotUser
+from aiogram_neonpay.testing import BotSandbox, BotUser, SandboxOptions
 from tests.storefront.office import ADMIN, Office, sell, sell_stuck, taps, words
 from tests.telegram import ALICE, RecordingBot, paid, tap, text
 
@@ -93,6 +94,17 @@ async def test_a_buyers_words_are_shown_as_they_are_and_on_one_line(
     await admin.send(f"/payfind {receipt.transaction_id}")
     [line] = [line for line in words(admin).splitlines() if line.startswith("Metadata:")]
     assert "<b>paid</b> *twice*" in line and "\u202e" not in line
+
+
+async def test_the_bots_parse_mode_does_not_read_a_buyers_words(office: Office) -> None:
+    options = SandboxOptions(bot_defaults=DefaultBotProperties(parse_mode="HTML"))
+    async with BotSandbox(office.dp, options) as sandbox:
+        admin, alice = sandbox.user("Ada", user_id=ADMIN), sandbox.user("Alice", stars=100)
+        await alice.send("hello")
+        await office.pay.send_payment(alice.id, "premium", metadata={"note": "</b> & <a"}, bot=sandbox.bot)
+        receipt = await alice.pay()
+        await admin.send(f"/payfind {receipt.transaction_id}")
+        assert '{"note": "</b> & <a"}' in words(admin)
 
 
 async def test_a_long_message_stays_below_telegrams_limit(
@@ -400,11 +412,14 @@ async def test_access_is_granted_and_revoked_with_a_reason(
     await admin.send(f"/payrevoke {alice.id} premium it was a mistake")
     await admin.tap("Yes, revoke")
     assert await office.pay.access(alice.id, "premium", bot=sandbox.bot) is None
-    record = await office.pay._shop.buyers.read(sandbox.bot.id, alice.id)
-    assert [(line["did"], line["reason"]) for line in record["by_hand"]] == [
-        ("grant", "admin 501: waited too long"),
-        ("revoke", "admin 501: it was a mistake"),
+    changes = await office.pay.list_access_changes(alice.id, bot=sandbox.bot)
+    assert [(change.did, change.name, change.reason) for change in changes] == [
+        ("revoke", "premium", "admin 501: it was a mistake"),
+        ("grant", "premium", "admin 501: waited too long"),
     ]
+    await admin.send(f"/payfind {alice.id}")
+    await admin.tap("Access")
+    assert words(admin).count("\n") == 2 and words(admin).endswith("granted · premium · admin 501: waited too long")
     await admin.send(f"/payrevoke {alice.id} premium")
     await admin.tap("Yes, revoke")
     assert words(admin) == f"User {alice.id} has no access premium."

@@ -190,7 +190,8 @@ class _Desk:
         user_id = _user(order)
         accesses = await order.neonpay.list_access(user_id)
         subscriptions = await order.neonpay.list_subscriptions(user_id)
-        return access_page(order.say, user_id, accesses, subscriptions, order.page)
+        changes = await order.neonpay.list_access_changes(user_id)
+        return access_page(order.say, user_id, accesses, subscriptions, changes, order.page)
 
     async def _payment(self, order: _Order) -> Page:
         return payment_page(order.say, await _payment(order))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from aiogram_neonpay.access import Access
+from aiogram_neonpay.access import Access, AccessChange
 from aiogram_neonpay.models import PaymentResult, PaymentStatus, Subscription
 from aiogram_neonpay.storefront.admin.buttons import AdminTap, Keyboard
 from aiogram_neonpay.timeline import TimelineEntry
@@ -129,11 +129,17 @@ def _listed(say: Say, lines: Lines, payments: Sequence[PaymentResult], here: Adm
 
 
 def access_page(
-    say: Say, user_id: int, accesses: Sequence[Access], subscriptions: Sequence[Subscription], page: int
+    say: Say,
+    user_id: int,
+    accesses: Sequence[Access],
+    subscriptions: Sequence[Subscription],
+    changes: Sequence[AccessChange],
+    page: int,
 ) -> Page:
-    """Return what somebody has."""
+    """Return what somebody has, and what people have granted and revoked."""
     items = [_access(say, access) for access in accesses]
     items += [_subscription(say, subscription) for subscription in subscriptions]
+    items += [_change(say, change) for change in changes]
     lines = Lines().add(say("admin_access_of", user=user_id), bold=True)
     for item in items[page * HELD : (page + 1) * HELD] or [say("admin_none")]:
         lines.add("• ", item)
@@ -152,6 +158,11 @@ def _subscription(say: Say, subscription: Subscription) -> str:
     stars = say("stars", n=subscription.amount)
     until = say("admin_until", date=_moment(subscription.expires_at))
     return " · ".join([plain(subscription.stage_id, 64), stars, say(f"admin_sub_{subscription.state}"), until])
+
+
+def _change(say: Say, change: AccessChange) -> str:
+    reason = [plain(change.reason, 200)] if change.reason else []
+    return " · ".join([_moment(change.at), say(f"admin_did_{change.did}"), plain(change.name, 64), *reason])
 
 
 def sold(say: Say, payment: PaymentResult) -> str:

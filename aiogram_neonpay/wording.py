@@ -10,7 +10,7 @@ from aiogram.types import MessageEntity
 
 from aiogram_neonpay.redaction import redacted
 
-__all__ = ["Code", "Lines", "plain", "reason_text"]
+__all__ = ["REASONS", "Code", "Lines", "plain", "reason_text"]
 
 LONGEST = 4096
 """UTF-16 units of a message. Bot API ``sendMessage`` says characters; a unit too few is safe."""

@@ -137,7 +137,7 @@ async def test_the_timeline_tells_every_attempt_with_its_worker(
         f"delivery begun ({worker})",
         "failed: ZeroDivisionError: no stickers left",
         f"delivery begun ({worker})",
-        "stuck, waits for a person: attempts: ZeroDivisionError: no stickers left",
+        "stuck, waits for a person: every attempt to deliver it failed: ZeroDivisionError: no stickers left",
         "delivery asked for again",
         f"delivery begun ({worker})",
         "delivered",

@@ -11,7 +11,7 @@ from aiogram_neonpay.access import Access, AccessChange
 from aiogram_neonpay.models import PaymentResult, PaymentStatus, Subscription
 from aiogram_neonpay.storefront.admin.buttons import AdminTap, Keyboard
 from aiogram_neonpay.timeline import TimelineEntry
-from aiogram_neonpay.wording import Code, Lines, plain, reason_text
+from aiogram_neonpay.wording import REASONS, Code, Lines, plain, reason_text
 
 __all__ = [
     "LISTED",
@@ -87,11 +87,17 @@ def timeline_page(say: Say, payment: PaymentResult, entries: Sequence[TimelineEn
         else:
             words = say(f"timeline_{entry.what}") if entry.what in WHATS else plain(entry.what, 40)
             words += f" ({entry.worker})" if entry.worker else ""
-            words += f": {plain(entry.detail, 120)}" if entry.detail else ""
+            words += f": {_why(say, entry.detail)}" if entry.detail else ""
         lines.add(moment, "  ", words)
     keyboard = Keyboard(say).pages(AdminTap(do="time", id=reference, page=page), len(entries) > (page + 1) * ENTRIES)
     keyboard.row(("admin_back_button", AdminTap(do="pay", id=reference)))
     return {**lines.content(), "reply_markup": keyboard.markup()}
+
+
+def _why(say: Say, detail: str) -> str:
+    """Return the detail of an entry, which may begin with the reason why a payment waits."""
+    reason, colon, rest = detail.partition(": ")
+    return plain(reason_text(say, reason) + colon + rest, 200) if reason in REASONS else plain(detail, 120)
 
 
 def user_page(say: Say, user_id: int, payments: Sequence[PaymentResult], page: int) -> Page:
@@ -119,7 +125,9 @@ def _listed(say: Say, lines: Lines, payments: Sequence[PaymentResult], here: Adm
     for number, payment in enumerate(shown, first):
         paid = "" if payment.timestamp is None else f"{payment.timestamp:%Y-%m-%d %H:%M}  "
         lines.add("").add(f"{number}. ", paid, sold(say, payment))
-        lines.add(Code(payment.reference or ""), "  ", plain(_status(say, payment), 160))
+        waits = here.do == "stuck" and payment.reason is not None
+        status = reason_text(say, payment.reason or "") if waits else _status(say, payment)
+        lines.add(Code(payment.reference or ""), "  ", plain(status, 160))
         if here.do == "stuck":
             lines.add(
                 say("admin_user", user=payment.user_id), f": {plain(payment.error, 120)}" if payment.error else ""

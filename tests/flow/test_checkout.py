@@ -27,7 +27,7 @@ from aiogram_neonpay import (
     checkout,
     neonpay_router,
 )
-from aiogram_neonpay.checkout import TELEGRAM_WAITS
+from aiogram_neonpay.opencheckout import TELEGRAM_WAITS
 from tests.telegram import ALICE, BOB, GROUP, RecordingBot, pre_checkout, text
 
 pytestmark = pytest.mark.asyncio

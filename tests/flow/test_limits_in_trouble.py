@@ -10,7 +10,7 @@ import pytest
 from aiogram.exceptions import TelegramForbiddenError, TelegramNetworkError, TelegramRetryAfter
 from aiogram.methods import AnswerPreCheckoutQuery
 
-from aiogram_neonpay import NeonPayError, PaymentStatus, StageNotFoundError, checkout
+from aiogram_neonpay import NeonPayError, PaymentStatus, StageNotFoundError, checkout, opencheckout
 from aiogram_neonpay.entitlements import Entitlements
 from aiogram_neonpay.ledger import stock
 from aiogram_neonpay.ledger.base import STOCK
@@ -100,7 +100,7 @@ async def test_a_share_is_free_at_once_when_telegram_has_surely_not_taken_the_an
         raise TelegramNetworkError(method=method, message="connection reset")
 
     checkout_waits = pytest.MonkeyPatch()
-    checkout_waits.setattr(checkout, "TELEGRAM_WAITS", 0.01)
+    checkout_waits.setattr(opencheckout, "TELEGRAM_WAITS", 0.01)
     try:
         stall.bot.answer(AnswerPreCheckoutQuery, refuse)
         with pytest.raises((TelegramForbiddenError, TelegramRetryAfter, TelegramNetworkError)):

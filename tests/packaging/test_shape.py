@@ -48,6 +48,7 @@ LAYERS = {
         "limits",
         "media",
         "mediasales",
+        "opencheckout",
         "outages",
         "outcomes",
         "purchases",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from aiogram_neonpay.purchases import Purchases
 from aiogram_neonpay.reconcile import Reconciler
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.retries import Retries
-from aiogram_neonpay.routers import observers_of, payment_routers
+from aiogram_neonpay.routers import PaymentRouter, observers_of, payment_routers
 from aiogram_neonpay.shop import Clock, Shop
 from aiogram_neonpay.subscriptions import Subscriptions
 from aiogram_neonpay.taps import TapGate
@@ -39,9 +39,13 @@ from aiogram_neonpay.worker import Worker
 if TYPE_CHECKING:
     from aiogram_neonpay.alerts import Alerter, Alerts
 
-__all__ = ["Installation"]
+__all__ = ["Installation", "companions"]
 
 logger = logging.getLogger("aiogram_neonpay")
+
+companions: list[Callable[[PaymentRouter, Dispatcher], None]] = []
+"""What joins every dispatcher that sells as it begins to: optional parts of the package, added when they are imported.
+Called again and again: at start-up and, without one, at the first update."""
 
 
 class UpdateHook:
@@ -56,6 +60,7 @@ class UpdateHook:
         """Record and carry what is ours; let everything else pass, at no cost while there is only one bot."""
         if not self._feed.has_context:
             self._feed.remember(data)
+            self.installation.join()
         message = event.message
         if message is not None:
             if (
@@ -98,7 +103,7 @@ class Installation:
 
     def __init__(
         self,
-        pay: Router,
+        pay: PaymentRouter,
         shop: Shop,
         seller: Seller,
         retries: Retries,
@@ -174,6 +179,12 @@ class Installation:
             # First of all: the next one closes the storage.
             shutdown.insert(0, HandlerObject(callback=self.on_shutdown))
 
+    def join(self) -> None:
+        """Let optional parts of the package see the dispatcher, now that everything of the bot is on it."""
+        assert self.shop.dispatcher is not None
+        for companion in companions:
+            companion(self._pay, self.shop.dispatcher)
+
     def wrap_isolation(self) -> None:
         """Let checkouts pass the bot's isolation, whichever it has by now."""
         assert self.shop.dispatcher is not None
@@ -248,6 +259,7 @@ class Installation:
         if dispatcher is None:
             return
         self.install(dispatcher)
+        self.join()
         if self.shop.catalog.is_static:
             self._check_named_stages(dispatcher)
         engine = self.shop.engine

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from aiogram_neonpay.phrases.administration import ADMINISTRATION
 from aiogram_neonpay.phrases.alerts import ALERTS
 from aiogram_neonpay.phrases.checkout import CHECKOUT
+from aiogram_neonpay.phrases.dialogs import DIALOGS
 from aiogram_neonpay.phrases.numbers import NUMBERS
 from aiogram_neonpay.phrases.phrase import Phrase
 from aiogram_neonpay.phrases.selling import SELLING
@@ -22,6 +23,7 @@ _PARTS = (
     ADMINISTRATION,
     ALERTS,
     CHECKOUT,
+    DIALOGS,
     NUMBERS,
     SELLING,
     TIMELINE,

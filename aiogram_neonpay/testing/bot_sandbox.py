@@ -18,6 +18,7 @@ from aiogram_neonpay.sandbox import Clock, Faults, Receipt, Rules, Sandbox, Sand
 from aiogram_neonpay.sandbox.rules import PRE_CHECKOUT_DEADLINE
 from aiogram_neonpay.sandbox.session import LocalSession, SandboxSession, borrowing
 from aiogram_neonpay.testing.calls import RecordedCalls
+from aiogram_neonpay.testing.dialogs import dialogs_at_work
 from aiogram_neonpay.testing.options import SandboxOptions
 from aiogram_neonpay.testing.people import BotUser
 from aiogram_neonpay.testing.pump import Pump
@@ -283,7 +284,7 @@ class BotSandbox:
 
     def _is_quiet(self) -> bool:
         assert self._pump is not None
-        return self._pump.is_resting and not self._background()
+        return self._pump.is_resting and not self._background() and not dialogs_at_work()
 
     def _background(self) -> list[asyncio.Task[None]]:
         return [task for item in installations(self.dispatcher) for task in item.feed.tasks]
@@ -291,7 +292,7 @@ class BotSandbox:
     async def _stir(self, seconds: float) -> None:
         """Wait until something has changed."""
         assert self._pump is not None
-        running = [*self._pump.tasks, *self._background()]
+        running = [*self._pump.tasks, *self._background(), *dialogs_at_work()]
         if running:
             await asyncio.wait(running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         else:
@@ -302,6 +303,8 @@ class BotSandbox:
         going_on = self._pump.describe()
         if background := self._background():
             going_on.append(f"the plugin is at work on {len(background)} payments")
+        if dialogs_at_work():
+            going_on.append("a dialog of aiogram-dialog is moved in the background")
         return going_on or ["the bot does not ask for updates"]
 
     async def _pass(self, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:

@@ -16,6 +16,7 @@ from aiogram_neonpay.hooks import PassingIsolation
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.routers import payment_routers
 from aiogram_neonpay.sandbox import Clock
+from aiogram_neonpay.testing.dialogs import forgetting_dialogs
 
 __all__ = ["ClockTiming", "installations", "rehearsing"]
 
@@ -64,6 +65,7 @@ def rehearsing(dispatcher: Dispatcher, clock: Clock, storage: BaseStorage) -> It
     before = fsm.storage, fsm.events_isolation
     data = dict(dispatcher.workflow_data)
     with ExitStack() as stack:
+        stack.enter_context(forgetting_dialogs(dispatcher))
         for installation in installations(dispatcher):
             stack.enter_context(installation.rehearsing(clock.now, ClockTiming(clock), storage))
         fsm.storage, fsm.events_isolation = storage, _fresh(fsm.events_isolation)

@@ -55,6 +55,15 @@ def test_importing_the_package_imports_nothing_optional() -> None:
     assert loaded.isdisjoint(HEAVY)
 
 
+def test_dialogs_without_aiogram_dialog_name_the_extra() -> None:
+    absent = "import sys; sys.modules['aiogram_dialog'] = None\n"
+    done = run(f"{absent}import aiogram_neonpay.public, aiogram_neonpay.dialogs")
+
+    assert done.stderr.rstrip().splitlines()[-1] == (
+        "ImportError: aiogram_neonpay.dialogs needs aiogram-dialog, version 2: pip install 'aiogram-neonpay[dialog]'"
+    )
+
+
 def test_the_sandbox_and_the_command_line_load_nothing_of_the_engine() -> None:
     done = run("import sys, aiogram_neonpay.sandbox, aiogram_neonpay.cli; print(*sys.modules)")
     assert not done.returncode, done.stderr

@@ -22,7 +22,9 @@ def __getattr__(name: str) -> typing.Any:
         return importlib.import_module("aiogram_neonpay.testing").make_event
     if name == "__all__" or not name.startswith("_"):
         public = importlib.import_module("aiogram_neonpay.public")
-        globals().update({each: getattr(public, each) for each in (*public.__all__, "__all__")})
+        globals().update({each: value for each, value in vars(public).items() if each in (*public.__all__, "__all__")})
+        if name not in globals() and name in public.__all__:
+            globals()[name] = getattr(public, name)  # of what is loaded later still
         if name in globals():
             return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

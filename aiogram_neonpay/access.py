@@ -19,7 +19,7 @@ from aiogram_neonpay.ledger.subscriptions import is_awaited
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import MAX_USES
 
-__all__ = ["Access", "AccessDesk"]
+__all__ = ["Access", "AccessChange", "AccessDesk"]
 
 MAX_REASON = 500
 """Characters of a reason that are kept."""
@@ -70,6 +70,22 @@ class Access:
             raise
 
 
+@dataclass(frozen=True)
+class AccessChange:
+    """What a person granted or revoked.
+
+    :ivar at: when, UTC.
+    :ivar did: ``"grant"`` or ``"revoke"``.
+    :ivar name: of the access.
+    :ivar reason: as it was given.
+    """
+
+    at: datetime
+    did: str
+    name: str
+    reason: str | None
+
+
 class AccessDesk:
     """Tells, uses, grants and revokes access in one shop."""
 
@@ -87,6 +103,14 @@ class AccessDesk:
         buyer = await self._shop.buyers.read(bot.id, user_id)
         found = (self._of(bot, user_id, name, buyer) for name in sorted(buyer.get("access", {})))
         return [access for access in found if access is not None]
+
+    async def changes(self, bot: Bot, user_id: int) -> list[AccessChange]:
+        """Return what people granted and revoked, the newest first."""
+        buyer = await self._shop.buyers.read(bot.id, user_id)
+        return [
+            AccessChange(datetime.fromtimestamp(line["at"], timezone.utc), line["did"], line["name"], line["reason"])
+            for line in reversed(buyer.get("by_hand", []))
+        ]
 
     def _of(self, bot: Bot, user_id: int, name: str, buyer: dict[str, Any]) -> Access | None:
         found = self._standing(buyer, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiogram import Bot
 
@@ -19,6 +19,9 @@ from aiogram_neonpay.records import status_of
 from aiogram_neonpay.reports import MOST_DAYS, Report, make_report
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.shop import Shop
+
+if TYPE_CHECKING:
+    from aiogram_neonpay.timeline import TimelineEntry
 
 __all__ = ["BackOffice"]
 
@@ -52,6 +55,24 @@ class BackOffice(PaymentRouter):
         check_user_id("user_id", user_id)
         found = await self._shop.charges.find(self._acting(bot).id, payment_id, user_id)
         return None if found is None else await self._shop.payment(found[1], found[0].name)
+
+    async def get_timeline(
+        self, payment_id: str, *, user_id: int | None = None, bot: Bot | None = None
+    ) -> tuple[TimelineEntry, ...]:
+        """Return what happened to a payment, oldest first: issued, paid, each attempt with its worker, delivered, ...
+
+        :param payment_id: its ``transaction_id`` or ``reference``.
+        :raises PaymentNotFoundError: when the ledger does not know it.
+        """
+        from aiogram_neonpay.timeline import timeline_of  # for who asks: most bots start without
+
+        _check_payment_id(payment_id)
+        check_user_id("user_id", user_id)
+        acting = self._acting(bot)
+        found = await self._shop.charges.find(acting.id, payment_id, user_id)
+        if found is None:
+            raise PaymentNotFoundError(payment_id)
+        return await timeline_of(self._shop, acting, found[1])
 
     async def history(
         self,
@@ -178,7 +199,7 @@ class BackOffice(PaymentRouter):
                 raise PaymentError(f"payment {key.name} was {known['state']} already: it is not delivered twice")
             if known["state"] == PAID and not known["free"]:
                 raise PaymentError(f"payment {key.name} is being delivered: ask again when that has ended")
-            return {"state": PAID, "tried": known["attempts"], "reason": None}
+            return {"state": PAID, "tried": known["attempts"], "reason": None, "alerted": None}
 
         record = await self._shop.charges.change(key, again)
         if record is None:

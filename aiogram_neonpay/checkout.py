@@ -131,6 +131,11 @@ class Cashier:
             if not checkout.is_doubtful:
                 await self._let_go(checkout)
             raise
+        token = checkout.token
+        if token is not None and token.stored:  # after the answer, and beside the payment that follows it
+            bot, query = checkout.bot, checkout.query
+            note = self._shop.invoices.note_approval(bot.id, token.invoice_id, query.from_user.id, self._shop.clock())
+            self._feed.spawn(note, f"the note that a checkout of the invoice {token.invoice_id} was approved")
 
     async def _let_go(self, checkout: OpenCheckout) -> None:
         """Give up what was kept for the buyer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiogram import Bot, Dispatcher, Router
 from aiogram.fsm.storage.base import BaseStorage
@@ -32,6 +32,9 @@ from aiogram_neonpay.shop import Clock, Legacy, Shop
 from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource, Tidy
 from aiogram_neonpay.texts import Replaced
 from aiogram_neonpay.tracking import Tracker
+
+if TYPE_CHECKING:
+    from aiogram_neonpay.alerts import Alerts
 
 __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentStatus"]
 
@@ -65,6 +68,7 @@ class NeonPay(Doorway):
         tidy: Tidy = "keep",
         max_stages: int | None = None,
         promos: Mapping[str, PromoCode] | None = None,
+        alerts: int | str | Alerts | None = None,
     ) -> None:
         super().__init__(name="neonpay")
         adapter = stages if isinstance(stages, AiogramAdapter) else None
@@ -92,7 +96,14 @@ class NeonPay(Doorway):
         self._links = Links(self._shop, self._seller)
         self._tracker = Tracker(self._shop)
         self._installation = Installation(
-            self, self._shop, self._seller, self._links, Retries(retries), reconcile_every, propagate
+            self,
+            self._shop,
+            self._seller,
+            self._links,
+            Retries(retries),
+            reconcile_every,
+            propagate,
+            alerts,
         )
         self._bot: Bot | None = None
         self.thank_you_message = thank_you_message

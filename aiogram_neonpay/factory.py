@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from aiogram import Bot, Router
 from aiogram.fsm.storage.base import BaseStorage
@@ -18,6 +19,9 @@ from aiogram_neonpay.retries import RETRIES
 from aiogram_neonpay.shop import Clock, Legacy
 from aiogram_neonpay.stages import StageSource, Tidy
 from aiogram_neonpay.texts import Replaced
+
+if TYPE_CHECKING:
+    from aiogram_neonpay.alerts import Alerts
 
 __all__ = ["create_neonpay", "neonpay_router"]
 
@@ -39,6 +43,7 @@ def neonpay_router(
     tidy: Tidy = "keep",
     thank_you: str | bool = False,
     promos: Mapping[str, PromoCode] | None = None,
+    alerts: int | str | Alerts | None = None,
 ) -> NeonPay:
     """Return a router that sells; ``dp.include_router(pay)`` installs it.
 
@@ -64,6 +69,8 @@ def neonpay_router(
         ``"delete"`` deletes them, ``"receipt"`` puts a receipt in their place.
     :param thank_you: a text that every buyer gets once a payment was delivered, or ``True`` for the built-in one.
     :param promos: promo codes, by code; ``create_promo`` makes others while the bot runs.
+    :param alerts: a chat that is told what needs a person: payments that are stuck or unmatched, refunds that fail,
+        findings of reconciliation, a negative balance. Its id or ``@username``, or :class:`Alerts` to choose more.
     :raises ConfigurationError: when ``stages`` or ``storage`` are of the wrong kind.
     :raises ValidationError: for a bad stage id, secret, schedule or pause.
     """
@@ -83,6 +90,7 @@ def neonpay_router(
         tidy=tidy,
         thank_you_message=thank_you,
         promos=promos,
+        alerts=alerts,
     )
 
 

@@ -43,6 +43,7 @@ from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
 
 if TYPE_CHECKING:
+    from aiogram_neonpay.alerts import Alerter, Alerts
     from aiogram_neonpay.core import NeonPay
 
 __all__ = ["Installation", "companions"]
@@ -124,6 +125,7 @@ class Installation:
         retries: Retries,
         reconcile_every: float | None,
         propagate: Propagate,
+        alerts: int | str | Alerts | None = None,
     ) -> None:
         self.pay = pay
         self.shop = shop
@@ -136,6 +138,10 @@ class Installation:
         self.reconciler = Reconciler(shop, self.worker, reconcile_every)
         shop.is_read = self.reconciler.is_read
         self.doctor = Doctor(shop, self.feed)
+        self._alerter: Alerter | None = None
+        if alerts is not None:
+            self._alerter = _alerter(shop, self.feed, alerts)
+            news.on_event, self.reconciler.on_report = self._alerter.on_event, self._alerter.on_report
         self._update_hook = UpdateHook(self)
         way = Way(self._update_hook)
         self.outages = Outages(shop, self.feed, self.worker)
@@ -309,6 +315,8 @@ class Installation:
             self.worker.start()
             self.reconciler.start()
             self.doctor.start()
+            if self._alerter is not None:
+                self._alerter.start()
 
     async def check(self) -> None:
         """Check the catalog, the handlers and the storage, and repeat the installation."""
@@ -351,6 +359,8 @@ class Installation:
     async def on_shutdown(self, **_: Any) -> None:
         """Finish what is on its way, before the storage is closed."""
         await self.doctor.stop()
+        if self._alerter is not None:
+            self._alerter.stop()
         await self.reconciler.stop()
         await self.worker.stop()
         self.outages.close()
@@ -358,3 +368,10 @@ class Installation:
             await self.shop.charges.drain(DRAIN)
             await self.shop.buyers.drain(DRAIN)
         await self.feed.drain()
+
+
+def _alerter(shop: Shop, feed: Feed, alerts: int | str | Alerts) -> Alerter:
+    # Imported for those who want alerts: most bots start without.
+    from aiogram_neonpay.alerts import Alerter, Alerts
+
+    return Alerter(shop, feed, alerts if isinstance(alerts, Alerts) else Alerts(alerts))

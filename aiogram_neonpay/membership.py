@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from aiogram import Bot
 
-from aiogram_neonpay.access import Access, AccessDesk
+from aiogram_neonpay.access import Access, AccessChange, AccessDesk
 from aiogram_neonpay.backoffice import BackOffice
 from aiogram_neonpay.errors import ValidationError
 from aiogram_neonpay.invoices import check_user_id
@@ -33,6 +33,11 @@ class Membership(BackOffice):
         """Return all that somebody has access to, by name: for a screen of purchases."""
         check_user_id("user_id", user_id, required=True)
         return await self._access.all(self._acting(bot), user_id)
+
+    async def list_access_changes(self, user_id: int, *, bot: Bot | None = None) -> list[AccessChange]:
+        """Return what people granted somebody and revoked, with the reasons: the newest 50, newest first."""
+        check_user_id("user_id", user_id, required=True)
+        return await self._access.changes(self._acting(bot), user_id)
 
     async def grant_access(
         self,

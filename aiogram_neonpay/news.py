@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiogram import Bot
 from aiogram.types import User
 
@@ -15,17 +17,23 @@ __all__ = ["News"]
 
 
 class News:
-    """Feeds events of one shop to its handlers."""
+    """Feeds events of one shop to its handlers.
+
+    :ivar on_event: is called with every event, besides the handlers.
+    """
 
     def __init__(self, shop: Shop, feed: Feed) -> None:
         self._shop = shop
         self._feed = feed
+        self.on_event: Callable[[Bot, AnyEvent], None] | None = None
 
     def tell(self, bot: Bot, event: AnyEvent, buyer: User) -> None:
         """Feed an event to its typed handlers, if there are any, in a task of its own."""
         dispatcher = self._shop.dispatcher
         if dispatcher is None:
             return
+        if self.on_event is not None:
+            self.on_event(bot, event)
         attempt = Attempt(dispatcher, event, plain=False, listened=True)
         if attempt.candidates:
             work = self._feed.event(dispatcher, bot, buyer, int(self._shop.clock()), {ATTEMPT: attempt})

@@ -1,6 +1,12 @@
-"""The public names of the package, all in one place."""
+"""The public names of the package, all in one place.
 
-from aiogram_neonpay.access import Access
+What not every bot needs is loaded when it is first asked for: one that only sells does not pay for it.
+"""
+
+import importlib
+import typing
+
+from aiogram_neonpay.access import Access, AccessChange
 from aiogram_neonpay.adapters import AiogramAdapter
 from aiogram_neonpay.core import NeonPay, NeonPayCore
 from aiogram_neonpay.diagnosis import Diagnosis, Symptom
@@ -65,12 +71,19 @@ from aiogram_neonpay.reports import Report, ReportRow
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.sqlite import SQLiteStorage
 from aiogram_neonpay.stages import PaymentStage
-from aiogram_neonpay.storefront.inline import inline_router
-from aiogram_neonpay.storefront.support.router import support_router
+
+if typing.TYPE_CHECKING:
+    from aiogram_neonpay.alerts import Alerts
+    from aiogram_neonpay.storefront.admin import admin_router
+    from aiogram_neonpay.storefront.inline import inline_router
+    from aiogram_neonpay.storefront.support.router import support_router
+    from aiogram_neonpay.timeline import TimelineEntry
 
 __all__ = [
     "Access",
+    "AccessChange",
     "AiogramAdapter",
+    "Alerts",
     "BuyerUnreachableError",
     "Checkout",
     "CheckoutDeclined",
@@ -126,7 +139,9 @@ __all__ = [
     "SubscriptionStarted",
     "SubscriptionState",
     "Symptom",
+    "TimelineEntry",
     "ValidationError",
+    "admin_router",
     "buy_keyboard",
     "catalog_keyboard",
     "create_neonpay",
@@ -136,3 +151,20 @@ __all__ = [
     "subscription_keyboard",
     "support_router",
 ]
+
+_LATER = {
+    "Alerts": "aiogram_neonpay.alerts",
+    "TimelineEntry": "aiogram_neonpay.timeline",
+    "admin_router": "aiogram_neonpay.storefront.admin",
+    "inline_router": "aiogram_neonpay.storefront.inline",
+    "support_router": "aiogram_neonpay.storefront.support.router",
+}
+"""The module of each name that is loaded later."""
+
+
+def __getattr__(name: str) -> typing.Any:
+    """Load a name at its first use."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    return value

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from datetime import datetime, timezone
 from math import inf
 from typing import Any
@@ -37,6 +38,7 @@ class Reconciler:
     """Reconciles the ledgers of one shop's bots.
 
     :param every: seconds between two readings of the timer, or ``None``.
+    :ivar on_report: is called with the report of every reading that was no dry run.
     """
 
     def __init__(self, shop: Shop, worker: Worker, every: float | None) -> None:
@@ -49,6 +51,7 @@ class Reconciler:
         self._every = every
         self._timer: asyncio.Task[None] | None = None
         self._asked: dict[int, asyncio.Task[bool]] = {}
+        self.on_report: Callable[[Bot, ReconcileReport], None] | None = None
 
     async def open(self) -> None:
         """Set the baseline of every bot that has none: what was paid before the first start is none of ours."""
@@ -176,6 +179,8 @@ class Reconciler:
             raise
         if not dry_run:
             await self._keep(bot, reading)
+            if self.on_report is not None:
+                self.on_report(bot, report)
         return report
 
     async def _keep(self, bot: Bot, reading: Reading) -> None:

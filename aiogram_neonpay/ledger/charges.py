@@ -32,6 +32,7 @@ from aiogram_neonpay.ledger.base import (
 )
 from aiogram_neonpay.ledger.leases import Claim, Leases
 from aiogram_neonpay.ledger.tallies import day_of, sale_of, tally_of
+from aiogram_neonpay.ledger.trail import extended, note_change, worker_name
 
 __all__ = ["LEASE", "Charges", "Claim", "is_reference", "is_refunded", "next_step", "reason_of", "reference_of"]
 
@@ -42,6 +43,8 @@ LEASE = 60.0
 
 PAID, WRAPPED, DELIVERED, UNMATCHED, STUCK, REJECTED = "paid", "wrapped", "delivered", "unmatched", "stuck", "rejected"
 REQUESTED, REFUNDED, ANNOUNCED = "requested", "refunded", "announced"
+RECORDED = "recorded"
+"""In a trail: a charge was found in Telegram's ledger, or written down for a worker."""
 
 Step = Literal["deliver", "send_refund", "announce_refund"]
 DELIVER: Step = "deliver"
@@ -97,6 +100,7 @@ class Charges:
     :param clock: gives the present as Unix seconds; says on which day a refund is counted.
     :ivar awaits_schedule: whether a worker of this process makes the next attempts, so that an update which Telegram
         repeats after a failed one need not. Without a worker it is all there is.
+    :ivar worker: what this process is called where it is written who made an attempt.
     """
 
     def __init__(self, engine: LedgerEngine, clock: Callable[[], float] = time.time, *, lease: float = LEASE) -> None:
@@ -104,6 +108,7 @@ class Charges:
         self._clock = clock
         self.leases = Leases(lease, lambda claim: self._write_held(claim, {}, due_in=lease))
         self.awaits_schedule = False
+        self.worker = worker_name()
 
     # Taking a charge
 
@@ -116,6 +121,7 @@ class Charges:
         """
         key, nonce = self._key(bot_id, facts), new_nonce()
         body = {**facts, "state": PAID, "attempts": 1, "holder": nonce, "free": False, "v": 1, "n": nonce}
+        body["trail"] = [self._begun(DELIVER)]
         row = await self._create(key, body, self.leases.seconds)
         if row is None:
             return self._claimed(key, nonce, body, DELIVER)
@@ -130,6 +136,7 @@ class Charges:
         """
         key, nonce = self._key(bot_id, facts), new_nonce()
         body = {**facts, "state": PAID, "attempts": 0, "refund": REFUNDED, "tells": 1, "holder": nonce, "free": False}
+        body["trail"] = [[int(self._clock()), REFUNDED], self._begun(ANNOUNCE_REFUND)]
         row = await self._create(key, {**body, "v": 1, "n": nonce}, self.leases.seconds)
         if row is None:
             return self._claimed(key, nonce, {**body, "v": 1, "n": nonce}, ANNOUNCE_REFUND)
@@ -140,15 +147,15 @@ class Charges:
     async def note(self, bot_id: int, facts: dict[str, Any]) -> bool:
         """Record a charge for a worker to deliver; ``False`` when it was known."""
         key, nonce = self._key(bot_id, facts), new_nonce()
-        return (
-            await self._create(key, {**facts, "state": PAID, "attempts": 0, "free": True, "v": 1, "n": nonce}, 0.0)
-            is None
-        )
+        body = {**facts, "state": PAID, "attempts": 0, "free": True, "v": 1, "n": nonce}
+        body["trail"] = [[int(self._clock()), RECORDED]]
+        return await self._create(key, body, 0.0) is None
 
     async def note_refund(self, bot_id: int, facts: dict[str, Any]) -> bool:
         """Record that a charge was refunded, for a worker to announce; ``False`` when that was known."""
         key, nonce = self._key(bot_id, facts), new_nonce()
         body = {**facts, "state": PAID, "attempts": 0, "refund": REFUNDED, "free": True, "v": 1, "n": nonce}
+        body["trail"] = [[int(self._clock()), REFUNDED]]
         if await self._create(key, body, 0.0) is None:
             return True
         before = (await self._engine.read([key]))[0]
@@ -189,6 +196,7 @@ class Charges:
                 return None
             tries = {COUNTERS[step]: known.get(COUNTERS[step], 0) + 1}
             body = {**known, **tries, "holder": nonce, "free": False, "v": known["v"] + 1, "n": nonce}
+            extended(known, body, self._begun(step))
             row = await self._engine.write(
                 Write(key, body, known["v"], due_in=self.leases.seconds, waiting=reason_of(body) is not None)
             )
@@ -200,6 +208,9 @@ class Charges:
         claim = Claim(key, nonce, body, step)
         self.leases.hold(claim)
         return claim
+
+    def _begun(self, step: Step) -> list[Any]:
+        return [int(self._clock()), step, self.worker]
 
     @staticmethod
     def _key(bot_id: int, facts: dict[str, Any]) -> RecordKey:
@@ -252,6 +263,7 @@ class Charges:
             body = {**known, **claim.notes, **changes, "v": known["v"] + 1, "n": new_nonce()}
             if is_refunded(known) and not is_refunded(body):
                 body["refund"] = known["refund"]  # what Telegram did counts, not what was asked for
+            note_change(known, body, self._clock(), changes.get("error"))
             write = self._moved(claim.key, known, body, due_in, claim.step)
             if is_gone:
                 write = _new(claim.key, body, write.due_in, waiting=write.waiting)
@@ -302,6 +314,7 @@ class Charges:
         """
 
         def written(write: Write, row: Row) -> Write:
+            note_change(row.body, write.body, self._clock())
             if keep_due or (not write.body["free"] and row.due_in is not None and row.due_in > 0):
                 # Whoever holds it sees the change when they let go, and goes on with what is next.
                 tally = self._tally_of_refund(row.body, write.body)

@@ -19,6 +19,8 @@ RETENTION = 30 * 86400
 """Seconds for which the fate of an expired invoice can still be asked."""
 
 OPEN, CANCELLED = "open", "cancelled"
+APPROVALS = 5
+"""Approved checkouts of an invoice that are remembered: the newest."""
 
 Changes = dict[str, Any]
 
@@ -72,6 +74,14 @@ class StoredInvoices:
             ttl = max(1.0, record["forget_at"] - record["issued"])
             await self._put_if_absent(bot_id, _payer_name(invoice_id, user_id), {"paid": reference}, ttl)
         return record
+
+    async def note_approval(self, bot_id: int, invoice_id: str, user_id: int, moment: float) -> None:
+        """Note that somebody was allowed to pay an invoice, for the timeline of their payment."""
+
+        def note(known: Changes) -> Changes:
+            return {"approved": [*known.get("approved", ()), [int(moment), user_id]][-APPROVALS:]}
+
+        await self.change(bot_id, invoice_id, note)
 
     async def charge_of(self, bot_id: int, record: Changes, user_id: int | None) -> str | None:
         """Return the reference of the charge that paid an invoice: the first, or the first by one user."""

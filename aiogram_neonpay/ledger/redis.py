@@ -12,6 +12,8 @@ Keys (``<bot>:<p>`` in braces is the hash tag, so every change stays in one slot
 ``np:{<bot>:inv:<name>}:inv:<name>``  string  an invoice record, with an expiry
 ``np:{<bot>:stk:<stage>}:stk:...``    string  the stock of a stage
 ``np:{<bot>:tap:u<buyer>}:tap:...``   string  a buyer's last tap, with an expiry
+``np:{<bot>:alerts:state}:...``       string  what admins are told, and in which message
+``np:{<bot>:ask:<name>}:ask:...``     string  what an admin was asked to confirm, with an expiry
 ====================================  ======  =======================================================
 
 Leases are judged by Redis' own ``TIME``, never by a worker's clock.

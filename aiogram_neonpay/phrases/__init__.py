@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from aiogram_neonpay.phrases.administration import ADMINISTRATION
+from aiogram_neonpay.phrases.alerts import ALERTS
 from aiogram_neonpay.phrases.checkout import CHECKOUT
 from aiogram_neonpay.phrases.dialogs import DIALOGS
 from aiogram_neonpay.phrases.keyboards import KEYBOARDS
@@ -18,10 +20,13 @@ from aiogram_neonpay.phrases.phrase import Phrase
 from aiogram_neonpay.phrases.receipts import RECEIPTS
 from aiogram_neonpay.phrases.selling import SELLING
 from aiogram_neonpay.phrases.support import SUPPORT
+from aiogram_neonpay.phrases.timeline import TIMELINE
 
 __all__ = ["PHRASES", "Phrase"]
 
 _PARTS = (
+    ADMINISTRATION,
+    ALERTS,
     CHECKOUT,
     DIALOGS,
     LINKS,
@@ -31,6 +36,7 @@ _PARTS = (
     OFFERS,
     SELLING,
     SUPPORT,
+    TIMELINE,
 )
 
 PHRASES: Mapping[str, Phrase] = MappingProxyType({phrase.key: phrase for part in _PARTS for phrase in part})

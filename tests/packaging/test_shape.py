@@ -14,6 +14,7 @@ LAYERS = {
     "values": [
         "adapters",
         "buttons",
+        "bulletin",
         "catalogs",
         "diagnosis",
         "events",
@@ -34,6 +35,7 @@ LAYERS = {
         "texts",
         "timing",
         "transactions",
+        "wording",
     ],
     "storage": ["ledger", "sqlite"],
     "matching": ["attempts", "following", "hooks", "observers", "passage", "routers", "way"],
@@ -41,6 +43,7 @@ LAYERS = {
     "work": [
         "access",
         "amounts",
+        "alerts",
         "checkout",
         "delivery",
         "discounts",
@@ -64,6 +67,7 @@ LAYERS = {
         "subscriptions",
         "taps",
         "tidying",
+        "timeline",
         "tracking",
         "worker",
     ],

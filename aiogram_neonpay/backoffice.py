@@ -9,7 +9,7 @@ from aiogram import Bot
 
 from aiogram_neonpay.checks import check_stage_id
 from aiogram_neonpay.diagnosis import Diagnosis
-from aiogram_neonpay.errors import PaymentError, PaymentNotFoundError, ValidationError
+from aiogram_neonpay.errors import PaymentError, PaymentNotFoundError, StageNotFoundError, ValidationError
 from aiogram_neonpay.findings import ReconcileReport
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import check_user_id
@@ -80,6 +80,7 @@ class BackOffice(PaymentRouter):
             check_stage_id(stage_id)
         if status is not None and status not in _PAID:
             raise ValidationError("status", "must be PaymentStatus.COMPLETED, FAILED or REFUNDED, or None", status)
+        status = None if status is None else PaymentStatus(status)
         acting = self._acting(bot)
         if stage_id is None and status is None:
             records = await self._shop.charges.history(acting.id, user_id, limit=limit, offset=offset)
@@ -214,6 +215,18 @@ class BackOffice(PaymentRouter):
         if record is None:
             raise PaymentNotFoundError(payment_id)
         return await self._shop.payment(record, key.name)
+
+    async def stock_left(self, stage_id: str, *, bot: Bot | None = None) -> int | None:
+        """Return how many of a stage may be sold yet, those kept for open checkouts not among them.
+
+        :return: ``None`` for a stage without ``stock=``.
+        :raises StageNotFoundError: when there is no such stage.
+        """
+        check_stage_id(stage_id)
+        acting, stage = self._acting(bot), await self._shop.catalog.get(stage_id)
+        if stage is None:
+            raise StageNotFoundError(stage_id)
+        return None if stage.stock is None else await self._shop.stocks.left(acting.id, stage_id, stage.stock)
 
     async def run_due(self) -> int:
         """Do what is due now and wait for it: retries, refunds, charges of workers that died; for tests and cron.

@@ -15,6 +15,7 @@ from typing import Any
 from aiogram import Bot
 from aiogram.exceptions import (
     ClientDecodeError,
+    TelegramAPIError,
     TelegramBadRequest,
     TelegramNetworkError,
     TelegramRetryAfter,
@@ -62,7 +63,10 @@ class Declined(Exception):
 
 
 class OpenCheckout:
-    """One query that wants an answer. The first to claim the answer gives it; nobody answers twice."""
+    """One query that wants an answer. The first to claim the answer gives it; nobody answers twice.
+
+    :ivar is_doubtful: whether Telegram may have taken an answer though it did not say so.
+    """
 
     def __init__(
         self, bot: Bot, query: PreCheckoutQuery, token: InvoiceToken | None, feed: Feed, timing: Timing
@@ -75,6 +79,7 @@ class OpenCheckout:
         self.metadata: dict[str, Any] = {}
         self.answered = False
         self.holds = False
+        self.is_doubtful = False
         self._timing = timing
         self._arrived = timing.time()
 
@@ -114,7 +119,7 @@ class OpenCheckout:
 
     async def _send(self, ok: bool, text: str | None) -> None:
         """Send the answer; passing failures are tried again while Telegram waits, silence included."""
-        pause, doubtful = 0.2, False
+        pause = 0.2
         while True:
             try:
                 await self.bot.answer_pre_checkout_query(
@@ -122,13 +127,13 @@ class OpenCheckout:
                 )
                 return
             except TelegramBadRequest as error:
-                if not doubtful or not QUERY_IS_OVER.search(error.message):
+                if not self.is_doubtful or not QUERY_IS_OVER.search(error.message):
                     raise
                 logger.info("a checkout was answered, or was too late, when its answer was sent again")
                 return
             except (TelegramNetworkError, TelegramServerError, TelegramRetryAfter, ClientDecodeError) as error:
                 # Flood control answers before anything is done; all others may come after Telegram took the answer.
-                doubtful = doubtful or not isinstance(error, TelegramRetryAfter)
+                self.is_doubtful = self.is_doubtful or not isinstance(error, TelegramRetryAfter)
                 wait = float(error.retry_after) if isinstance(error, TelegramRetryAfter) else pause
                 if self.remaining(TELEGRAM_WAITS) <= wait:
                     raise
@@ -208,14 +213,15 @@ class Cashier:
             await self._approve(checkout)
 
     async def _approve(self, checkout: OpenCheckout) -> None:
-        """Say yes; what was kept for the buyer is free again if that comes too late or Telegram refuses it."""
+        """Say yes; what was kept is free again if that comes too late or Telegram has surely not taken it."""
         if checkout.answered:
             await self._let_go(checkout)
             return
         try:
             await checkout.approve()
-        except TelegramBadRequest:
-            await self._let_go(checkout)
+        except TelegramAPIError:
+            if not checkout.is_doubtful:
+                await self._let_go(checkout)
             raise
 
     async def _let_go(self, checkout: OpenCheckout) -> None:
@@ -317,14 +323,23 @@ class Cashier:
     async def _hold(self, checkout: OpenCheckout, token: InvoiceToken, stage: PaymentStage) -> None:
         """Keep for the buyer what is limited."""
         buyer = checkout.query.from_user.id
+        hold = self._limits.hold(checkout.bot, buyer, token.stage_id, stage, token.invoice_id)
+        holding = asyncio.ensure_future(hold)
         try:
-            lacking = await self._limits.hold(checkout.bot, buyer, token.stage_id, stage, token.invoice_id)
+            lacking = await asyncio.shield(holding)
+        except asyncio.CancelledError:  # the storage may keep it all the same
+            self._feed.spawn(self._let_go_late(checkout, holding), "giving up what was kept for a late checkout")
+            raise
         except Exception as error:
             logger.exception("what is left of %s could not be read", token.stage_id)
             raise Declined("check_failed") from error
         if lacking is not None:
             raise Declined(lacking)
         checkout.holds = True
+
+    async def _let_go_late(self, checkout: OpenCheckout, holding: asyncio.Future[str | None]) -> None:
+        checkout.holds = await holding is None
+        await self._let_go(checkout)
 
     async def _check_stored(self, checkout: OpenCheckout, token: InvoiceToken) -> None:
         try:

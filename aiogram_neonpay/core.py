@@ -24,7 +24,7 @@ from aiogram_neonpay.models import InvoiceLink, InvoiceStatus, PaymentResult, Pa
 from aiogram_neonpay.places import place_of
 from aiogram_neonpay.reconcile import RECONCILE_EVERY
 from aiogram_neonpay.retries import RETRIES, Retries
-from aiogram_neonpay.routers import AskForUpdates, payment_routers, watch_root
+from aiogram_neonpay.routers import AskForUpdates, count_handlers, payment_routers, watch_root
 from aiogram_neonpay.shop import Clock, Legacy, Shop
 from aiogram_neonpay.stages import Catalog, PaymentStage, StageSource
 from aiogram_neonpay.texts import Replaced
@@ -337,7 +337,7 @@ class NeonPay(Gallery):
         routers = payment_routers(self if root is None else root)
         return {
             "total_stages": len(self._shop.catalog),
-            "registered_callbacks": sum(router.count_handlers() for router in routers),
+            "registered_callbacks": sum(count_handlers(router) for router in routers),
             "setup_complete": root is not None,
         }
 

@@ -29,11 +29,8 @@ from aiogram_neonpay.events import (
 from aiogram_neonpay.failures import is_cancelled, rejection_of
 from aiogram_neonpay.feed import Feed
 from aiogram_neonpay.hooks import Next
-from aiogram_neonpay.ledger.charges import (
-    ANNOUNCED,
-    DELIVERED,
-    Claim,
-)
+from aiogram_neonpay.ledger.base import buyer_name
+from aiogram_neonpay.ledger.charges import ANNOUNCED, DELIVERED, Claim
 from aiogram_neonpay.limits import Limits
 from aiogram_neonpay.mediasales import MediaSales
 from aiogram_neonpay.models import PaymentResult
@@ -136,8 +133,7 @@ class Delivery:
         token = delivering.set(claim.key)
         try:
             if (pause := await self._entitlements.waits(bot, claim)) is not None:
-                await self._shop.charges.give_back(claim, delay=pause, attempts=body["attempts"] - 1)
-                self._worker.wake(bot, claim.key.name, pause)
+                await self._wait(bot, claim, pause)
                 return None
             await self._entitlements.recognise(bot, claim)
             renews = body.get("recurring") == AGAIN  # its invoice was paid by the first charge
@@ -154,11 +150,15 @@ class Delivery:
                 await self._outcomes.set_aside(bot, claim, stage, doubt)
                 return None
             event: PaymentEvent
-            if (subscription := await self._entitlements.give(bot, claim, stage)) is None:
+            given = await self._entitlements.give(bot, claim, stage)
+            if given.waits is not None:
+                await self._wait(bot, claim, given.waits)
+                return None
+            if given.subscription is None:
                 event = _event(MediaSold if body.get("media") else PaymentCompleted, bot, claim, stage, message)
             else:
                 kind = SubscriptionRenewed if body["recurring"] == AGAIN else SubscriptionStarted
-                event = _event(kind, bot, claim, stage, message, subscription=subscription)
+                event = _event(kind, bot, claim, stage, message, subscription=given.subscription)
             attempt = self._attempt(event, body.get("done", ()))
             prepare(attempt, claim)
             response = await self._way.carry(handler, update, attempt, data)
@@ -176,6 +176,12 @@ class Delivery:
         finally:
             delivering.reset(token)
         return await self._conclude(bot, claim, attempt, response)
+
+    async def _wait(self, bot: Bot, claim: Claim, seconds: float) -> None:
+        """Leave a charge for later: something of its subscription is to be told before it."""
+        await self._shop.charges.give_back(claim, delay=seconds, attempts=claim.body["attempts"] - 1)
+        self._worker.wake(bot, buyer_name(claim.body["user"]))
+        self._worker.wake(bot, claim.key.name, seconds)
 
     async def on_refunded(
         self, handler: Next, update: Update, message: Message, refunded: RefundedPayment, data: dict[str, Any]

@@ -6,29 +6,43 @@ attempt to deliver is repeated. It is given before handlers run, and taken back 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiogram import Bot
 
 from aiogram_neonpay.checks import check_seconds
+from aiogram_neonpay.errors import DeliveryError
 from aiogram_neonpay.ledger import access
-from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
-from aiogram_neonpay.ledger.subscriptions import EARLY, Joined, applied, gap_before, refunded, turn, turned
+from aiogram_neonpay.ledger.charges import DELIVER, DELIVERED, Claim, next_step
+from aiogram_neonpay.ledger.subscriptions import EARLY, Joined, applied, gap_before, news_with, refunded, turn, turned
 from aiogram_neonpay.models import Subscription
 from aiogram_neonpay.records import names_of, offer_of, subscription_of, user_of
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 
-__all__ = ["AGAIN", "Entitlements", "charges_to_give"]
+__all__ = ["AGAIN", "Entitlements", "Given", "charges_to_give"]
 
 FIRST, AGAIN, ROW = "first", "again", "row"
 """A charge of a subscription: its first, a renewal, or one from a row of Telegram's ledger, which does not say."""
 RECENT = 50
 """Charges of a buyer among which those of subscriptions are looked for that wait for their delivery."""
+REMEMBERED = 24
+"""Charges of a buyer that were refunded before they were delivered and are remembered, so that they give nothing."""
 PATIENCE = 5.0
 """Seconds, for each attempt so far, that a charge found late waits for an earlier one."""
 
 Body = dict[str, Any]
+
+
+class Given(NamedTuple):
+    """What a charge has given.
+
+    :ivar subscription: the one it belongs to, if it is of one.
+    :ivar waits: seconds after which to try again to deliver it, when news of before it are to be told first.
+    """
+
+    subscription: Subscription | None = None
+    waits: float | None = None
 
 
 class Entitlements:
@@ -92,28 +106,32 @@ class Entitlements:
             claim.notes.update({"doubt": None, **offer_of(token, body["amount"], body["currency"])})
             body.update(claim.notes)
 
-    async def give(self, bot: Bot, claim: Claim, stage: PaymentStage | None) -> Subscription | None:
-        """Give what a charge gives; return the subscription that it belongs to."""
+    async def give(self, bot: Bot, claim: Claim, stage: PaymentStage | None) -> Given:
+        """Give what a charge gives."""
         body, ref = claim.body, claim.key.name
         recurring = body.get("recurring")
         if recurring is None and (stage is None or stage.access is None):
-            return None
-        now, joined = self._shop.clock(), None
+            return Given()
+        now, joined, gave = self._shop.clock(), None, False
 
         def give(known: Body) -> Body:
-            nonlocal joined
+            nonlocal joined, gave
+            if ref in known.get("back", ()):
+                raise DeliveryError(ref, "it was refunded while its worker stood still")
             fields, joined = self._given(known, body, ref, stage, now)
+            gave = "access" in fields
             return {"who": names_of(user_of(body)), **fields}
 
         buyer = await self._shop.buyers.change(bot.id, body["user"], give)
-        if stage is not None and stage.access is not None:
+        if gave:
             claim.notes["gave"] = body["gave"] = True
         if joined is None:
-            return None
+            return Given()
         notes = {"sub": joined.id, "paid_until": int(joined.until)}
         claim.notes.update(notes)
         body.update(notes)
-        return subscription_of(joined.id, body["user"], buyer["subs"][joined.id], stage)
+        found = subscription_of(joined.id, body["user"], buyer["subs"][joined.id], stage)
+        return Given(found, PATIENCE if _news_before(buyer, claim) else None)
 
     def _given(
         self, known: Body, body: Body, ref: str, stage: PaymentStage | None, now: float
@@ -127,6 +145,7 @@ class Entitlements:
             title = body["stage"] if stage is None else stage.title
             joined = applied(known.get("subs", {}), ref, {**_charge_of(body), "title": title, "access": name})
             fields["subs"] = joined.subscriptions
+            fields["news"] = news_with(known, joined, ref)
             fields.update(_with_early_news(known, joined, _charge_of(body)["payload"], now))
             name = name or joined.subscriptions[joined.id]["access"]
             item = {"sub": joined.id, "until": joined.until, "why": "subscription"}
@@ -141,7 +160,10 @@ class Entitlements:
         return fields, joined
 
     async def take_back(self, bot: Bot, claim: Claim) -> None:
-        """Take back what a refunded charge gave, and no more."""
+        """Take back what a refunded charge gave, and no more.
+
+        Where it was not delivered, a worker that stood still meanwhile may yet try to: then the refund is remembered.
+        """
         body, ref = claim.body, claim.key.name
         now = self._shop.clock()
 
@@ -153,6 +175,8 @@ class Entitlements:
                 fields["access"] = {**held, **{name: access.take_back(held[name], ref) for name in names}}
             if any(ref in sub["paid"] for sub in known.get("subs", {}).values()):
                 fields["subs"] = refunded(known["subs"], ref, now)
+            if body["state"] != DELIVERED and ref not in known.get("back", ()):
+                fields["back"] = [*known.get("back", ()), ref][-REMEMBERED:]
             return fields or None
 
         await self._shop.buyers.change(bot.id, body["user"], take)
@@ -189,7 +213,7 @@ def _with_early_news(known: Body, joined: Joined, payload: str, now: float) -> B
     early = {other: said for other, said in known["early"].items() if other != digest}
     fields: Body = {"subs": joined.subscriptions, "early": early}
     for state in states:
-        found = turned({joined.id: fields["subs"][joined.id]}, payload, state)
+        found = turned({joined.id: fields["subs"][joined.id]}, payload, state, now)
         if found is not None:
             fields.update(turn({**known, **fields}, *found, by="user", now=now))
     return fields

@@ -102,4 +102,4 @@ class Gallery(Membership):
                 "paid media were sent, but no handler of media_sold was there when the bot started, so Telegram may "
                 "not have been asked to tell of their sales: reconciliation finds them, later. Register one"
             )
-        self.ask_for_purchases()
+        self._ask_for_purchases()

@@ -28,7 +28,7 @@ from aiogram_neonpay.purchases import Purchases
 from aiogram_neonpay.reconcile import Reconciler
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.retries import Retries
-from aiogram_neonpay.routers import PaymentRouter, payment_routers
+from aiogram_neonpay.routers import PaymentRouter, observers_of, payment_routers
 from aiogram_neonpay.shop import Clock, Shop
 from aiogram_neonpay.subscriptions import Subscriptions
 from aiogram_neonpay.taps import TapGate
@@ -263,7 +263,7 @@ class Installation:
 
     def _check_named_stages(self, dispatcher: Dispatcher) -> None:
         for router in payment_routers(dispatcher):
-            for observer in router.all_payment_observers():
+            for observer in observers_of(router):
                 for stage_id in observer.named_stages():
                     if self.shop.catalog.known(stage_id) is None:
                         raise ConfigurationError(

@@ -28,7 +28,7 @@ from aiogram_neonpay.events import (
 )
 from aiogram_neonpay.observers import CheckObserver, ListenerObserver, PaymentObserver
 
-__all__ = ["AskForUpdates", "PaymentRouter", "payment_routers", "watch_root"]
+__all__ = ["AskForUpdates", "PaymentRouter", "count_handlers", "observers_of", "payment_routers", "watch_root"]
 
 
 class PaymentRouter(Router):
@@ -67,7 +67,7 @@ class PaymentRouter(Router):
         self.subscription_restored = PaymentObserver(self, "subscription_restored")
         self.subscription_failed = PaymentObserver(self, "subscription_failed")
         self.subscription_expired = PaymentObserver(self, "subscription_expired")
-        self.media_sold = PaymentObserver(self, "media_sold", self.ask_for_purchases)
+        self.media_sold = PaymentObserver(self, "media_sold", self._ask_for_purchases)
         self.on_payment = ListenerObserver(self, "on_payment")
         self.check = CheckObserver(self, "check")
         self.payment_observers: dict[type[AnyEvent], PaymentObserver] = {
@@ -85,7 +85,7 @@ class PaymentRouter(Router):
             MediaSold: self.media_sold,
         }
 
-    def ask_for_purchases(self) -> None:
+    def _ask_for_purchases(self) -> None:
         """Have aiogram ask Telegram for ``purchased_paid_media``."""
         if not self.purchased_paid_media.handlers:
             self.purchased_paid_media.handlers.append(AskForUpdates())
@@ -96,15 +96,6 @@ class PaymentRouter(Router):
         if not self.sub_routers and (observer is None or not _has_ears(observer)):
             return UNHANDLED
         return await super().propagate_event(update_type, event, **kwargs)
-
-    def all_payment_observers(self) -> tuple[PaymentObserver | ListenerObserver | CheckObserver, ...]:
-        """Return every observer of payment events on this router."""
-        return (*self.payment_observers.values(), self.on_payment, self.check)
-
-    def count_handlers(self) -> int:
-        """Return how many handlers and listeners of payments are registered here."""
-        observers = (*self.payment_observers.values(), self.on_payment)
-        return sum(len(observer.registered) for observer in observers)
 
 
 class AskForUpdates(HandlerObject):
@@ -134,6 +125,16 @@ def payment_routers(root: Router) -> list[PaymentRouter]:
     for router in root.sub_routers:
         found += payment_routers(router)
     return found
+
+
+def observers_of(router: PaymentRouter) -> tuple[PaymentObserver | ListenerObserver | CheckObserver, ...]:
+    """Return every observer of payment events on a router."""
+    return (*router.payment_observers.values(), router.on_payment, router.check)
+
+
+def count_handlers(router: PaymentRouter) -> int:
+    """Return how many handlers and listeners of payments are registered on a router."""
+    return sum(len(observer.registered) for observer in (*router.payment_observers.values(), router.on_payment))
 
 
 def watch_root(router: Router, found: Callable[[Dispatcher], None]) -> None:

@@ -26,7 +26,8 @@ from aiogram_neonpay.events import (
 )
 from aiogram_neonpay.ledger.buyers import user_of_name
 from aiogram_neonpay.ledger.charges import DELIVER, Claim, next_step
-from aiogram_neonpay.ledger.subscriptions import STATES, digest_of, end_of, ended, goes_on, turn, turned
+from aiogram_neonpay.ledger.subscriptions import STATES, digest_of, end_of, ended, goes_on, is_awaited, turn, turned
+from aiogram_neonpay.limits import Limits
 from aiogram_neonpay.models import Subscription, SubscriptionState
 from aiogram_neonpay.news import News
 from aiogram_neonpay.records import subscription_of
@@ -53,7 +54,7 @@ ASKED_AGAIN = 30.0
 LATE = 300.0
 """Seconds after an end at which nobody was there on time: a renewal may have been missed as well."""
 LOOK_AGAIN = 30.0
-"""Seconds after which it is asked again whether one was."""
+"""Seconds after which it is asked again whether one was; and for which one that was overtaken by news is waited for."""
 PATIENCE = 5.0
 """Seconds, for each attempt so far, that news waits for a charge which is yet to be delivered."""
 
@@ -67,6 +68,7 @@ class Subscriptions:
         self._shop = shop
         self._news = news
         self._retries = retries
+        self._limits = Limits(shop)
 
     async def of(self, bot: Bot, user_id: int) -> list[Subscription]:
         """Return a buyer's subscriptions, the newest first; those that have expired are among them."""
@@ -98,10 +100,11 @@ class Subscriptions:
         def note(known: Record) -> Record | None:
             nonlocal told
             told = False
-            found = turned(known.get("subs", {}), payload, state)
+            now = self._shop.clock()
+            found = turned(known.get("subs", {}), payload, state, now)
             if found is not None:
                 told = True
-                return turn(known, *found, by="user", now=self._shop.clock())
+                return turn(known, *found, by="user", now=now)
             knows = any(sub["payload"] == digest_of(payload) for sub in known.get("subs", {}).values())
             if knows or not is_ours or token is None:
                 return None
@@ -249,8 +252,11 @@ class Subscriptions:
                 held = LOOK_AGAIN
         while claim.body.get("news") and not claim.lost:
             item = claim.body["news"][0]
-            if (pause := await self._waits_for_charge(bot, item)) is not None:
+            if (pause := await self._waits_for_charge(bot, user_id, claim.body, item)) is not None:
                 return pause
+            ended_sub = claim.body["subs"].get(item["sub"]) if item["kind"] == "expired" else None
+            if ended_sub is not None and await self._limits.free(bot, item["sub"], ended_sub):
+                await buyers.go_on(claim, partial(_freed, item["sub"]))
             tells = item["tells"] + 1
             error = await self._tell(bot, claim.body, user_id, item, tells)
             pause = None if error is None else self._retries.pause(tells)
@@ -274,13 +280,23 @@ class Subscriptions:
         """Whether it is sure that no renewal of what is over was missed while nobody was there."""
         subs, grace = claim.body["subs"], self._shop.buyers.grace
         moments = [moment for name in over if (moment := end_of(subs[name], grace)) is not None]
-        if min(moments) + LATE > self._shop.clock():
-            return True
+        if any(_overtakes(subs[name], self._shop.clock()) for name in over):
+            return False
+        # On time, a renewal that was lost may be missed as well, where its time of grace is long enough to know that.
+        asks = min(moments) + LATE <= self._shop.clock() or (grace > LATE and any(is_awaited(subs[n]) for n in over))
         last = max(float(subs[name]["until"]) for name in over)
-        return await self._shop.is_read(bot, last) and not await charges_to_give(self._shop, bot, user_id)
+        is_read = not asks or await self._shop.is_read(bot, last)
+        return is_read and not await charges_to_give(self._shop, bot, user_id)
 
-    async def _waits_for_charge(self, bot: Bot, item: Record) -> float | None:
-        """Return after how many seconds to look again, if the charge before a piece of news is yet to be delivered."""
+    async def _waits_for_charge(self, bot: Bot, user_id: int, buyer: Record, item: Record) -> float | None:
+        """Return after how many seconds to look again, if the charge before a piece of news is yet to be delivered.
+
+        Of a charge that has not given yet what it gives, it is not known whether it comes before or after.
+        """
+        if await charges_to_give(self._shop, bot, user_id):
+            return PATIENCE
+        if item["kind"] == "canceled" and _overtakes(buyer["subs"].get(item["sub"]), self._shop.clock()):
+            return LOOK_AGAIN
         if item.get("after") is None:
             return None
         [charge] = await self._shop.charges.read(bot.id, [item["after"]])
@@ -323,6 +339,13 @@ class Subscriptions:
         return None
 
 
+def _overtakes(sub: Record | None, now: float) -> bool:
+    """Whether the news that a buyer cancelled may have come before a renewal: what is known to be paid had ended."""
+    if sub is None or sub["state"] != SubscriptionState.CANCELED.value or sub.get("by") != "user":
+        return False
+    return bool(sub["until"] < sub["turned"] and now < sub["turned"] + LOOK_AGAIN)
+
+
 def _is_so(sub: Record, cancel: bool) -> bool:
     """Whether a subscription is as it was asked to be."""
     by_bot = sub["state"] in ("canceled", "expired") and sub.get("by") == "bot"
@@ -335,6 +358,12 @@ def _without(known: Record, sub_id: str) -> Record:
 
 def _counted(news_id: str, tells: int, known: Record) -> Record:
     return {"news": [{**item, "tells": tells} if item["id"] == news_id else item for item in known.get("news", [])]}
+
+
+def _freed(sub_id: str, known: Record) -> Record:
+    """Note that the share of a limited stage, which a subscription had, is free again."""
+    subs: Record = known.get("subs", {})
+    return {"subs": {**subs, sub_id: {**subs[sub_id], "free": True}}} if sub_id in subs else {}
 
 
 def _told(news_id: str, known: Record) -> Record:

@@ -1,13 +1,14 @@
 """The rules of a limited stock: held at a checkout, taken by a payment, given back by a refund; one record a stage.
 
 A charge that has taken its share is named in the record until the charge's own record says so too: a worker that dies
-between the two leaves a note, not a second share.
+between the two leaves a note, not a second share. Names that are no longer needed are dropped many at a time, so that
+the record does not grow with what is sold.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from aiogram_neonpay.ledger.base import STOCK, LedgerEngine, RecordKey, Row, Write, new_nonce
@@ -17,7 +18,14 @@ __all__ = ["HOLD", "Stocks", "held", "put_hold", "take_hold"]
 HOLD = 900.0
 """Seconds for which an approved checkout keeps its share; Telegram's own form lives for ten minutes."""
 NOTED = 7 * 86400.0
-"""Seconds for which a charge is named; long after its own record says what it took."""
+"""Seconds for which a charge is named at the most; long after its own record says what it took."""
+SURELY = 300.0
+"""Seconds after which nobody acts any more on what a charge's record said before it took its share."""
+CROWD = 64
+"""Charges named for longer than that at which it is asked which of them need it yet."""
+
+BACK = ".back"
+"""What follows the name of a charge that has returned its share."""
 
 Holds = dict[str, list[float]]
 """When each hold ends, Unix seconds, by who holds."""
@@ -77,41 +85,53 @@ class Stocks:
 
         return await self._change(bot_id, stage_id, let_go)
 
-    async def take(self, bot_id: int, stage_id: str, stock: int, who: str, ref: str, *, anyway: bool) -> bool:
+    async def take(
+        self, bot_id: int, stage_id: str, stock: int, who: str, ref: str, *, anyway: bool
+    ) -> tuple[bool, list[str]]:
         """Take a share for a charge: the one on hold, or a free one; once for each charge.
 
         :param anyway: take one even when none is left.
+        :return: whether there was one, and which charges are to be forgotten once their own records say what they took.
         """
+        crowd: list[str] = []
 
         def take(known: Body, now: float) -> tuple[Body | None, bool]:
             noted = known.get("noted", {})
+            old = [name for name, at in noted.items() if at + SURELY < now and not name.endswith(BACK)]
+            crowd[:] = old if len(old) >= CROWD else []
             if ref in noted:
                 return None, True
+            if ref + BACK in noted:  # refunded while whoever takes it now was away
+                return None, False
             holds, had = take_hold(known.get("holds", {}), who, now)
             sold = known.get("sold", 0)
             if not had and sold + held(holds, now) >= stock and not anyway:
                 return None, False
             return {"holds": holds, "sold": sold + 1, "noted": _note(noted, ref, now)}, True
 
-        return await self._change(bot_id, stage_id, take)
+        return await self._change(bot_id, stage_id, take), crowd
 
-    async def give_back(self, bot_id: int, stage_id: str, ref: str) -> bool:
-        """Return the share of a refunded charge, once."""
-        note = f"{ref}.back"
+    async def give_back(self, bot_id: int, stage_id: str, ref: str, *, took: bool) -> bool:
+        """Return the share of a refunded charge, once.
+
+        :param took: whether the charge's own record says that it has one; else it may be named here alone.
+        """
 
         def give_back(known: Body, now: float) -> tuple[Body | None, bool]:
             noted = known.get("noted", {})
-            if note in noted or not known.get("sold"):
+            if not known or ref + BACK in noted:
                 return None, False
-            return {"sold": known["sold"] - 1, "noted": _note(noted, note, now)}, True
+            has = (took or ref in noted) and known.get("sold", 0) > 0
+            others = {name: at for name, at in noted.items() if name != ref}
+            return {"sold": known.get("sold", 0) - has, "noted": _note(others, ref + BACK, now)}, has
 
         return await self._change(bot_id, stage_id, give_back)
 
-    async def forget(self, bot_id: int, stage_id: str, ref: str) -> bool:
-        """Stop naming a charge whose own record says by now what it took."""
+    async def forget(self, bot_id: int, stage_id: str, refs: Collection[str]) -> bool:
+        """Stop naming charges whose own records say by now what they took."""
 
         def forget(known: Body, now: float) -> tuple[Body | None, bool]:
-            noted = {name: at for name, at in known.get("noted", {}).items() if name != ref}
+            noted = {name: at for name, at in known.get("noted", {}).items() if name not in refs}
             return ({"noted": noted} if len(noted) < len(known.get("noted", {})) else None), True
 
         return await self._change(bot_id, stage_id, forget)

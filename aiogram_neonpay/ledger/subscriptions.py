@@ -23,6 +23,7 @@ from aiogram_neonpay.ledger.base import new_nonce
 
 __all__ = [
     "EARLY",
+    "EXPIRED",
     "PERIOD",
     "Joined",
     "applied",
@@ -32,6 +33,7 @@ __all__ = [
     "gap_before",
     "goes_on",
     "is_awaited",
+    "news_with",
     "refunded",
     "turn",
     "turned",
@@ -168,10 +170,11 @@ def refunded(subscriptions: Mapping[str, dict[str, Any]], ref: str, now: float) 
     return changed
 
 
-def turned(subscriptions: Mapping[str, dict[str, Any]], payload: str, state: str) -> tuple[str, str] | None:
+def turned(subscriptions: Mapping[str, dict[str, Any]], payload: str, state: str, now: float) -> tuple[str, str] | None:
     """Return which subscription the ``subscription`` update means, and what became of it; ``None``: nothing new.
 
-    Of several with one payload it is the one that ends last: Telegram does not say which.
+    Of several with one payload it is the one that ends last: Telegram does not say which. A charge fails at the end of
+    a period, so a failure that is heard of when the next period is paid was overtaken by the charge that paid it.
 
     :param state: ``canceled``, ``active`` or ``failed`` (Bot API ``BotSubscriptionUpdated``).
     """
@@ -179,6 +182,8 @@ def turned(subscriptions: Mapping[str, dict[str, Any]], payload: str, state: str
     from_states = {CANCELED: (ACTIVE, FAILED), ACTIVE: (CANCELED, FAILED), FAILED: (ACTIVE,)}[state]
     meant = [name for name, known in subscriptions.items() if known["payload"] == digest]
     meant = [name for name in meant if subscriptions[name]["state"] in from_states]
+    if state == FAILED:
+        meant = [name for name in meant if float(subscriptions[name]["until"]) <= now + EARLY]
     if not meant:
         return None
     kind = {CANCELED: "canceled", ACTIVE: "restored", FAILED: "failed"}[state]
@@ -197,9 +202,28 @@ def turn(buyer: Mapping[str, Any], sub_id: str, kind: str, *, by: str, now: floa
     after.pop("by", None)
     if kind == "canceled":
         after["by"] = by
-    # The news waits for the handlers of the last charge before it.
-    item = {"id": new_nonce(), "kind": kind, "sub": sub_id, "after": next(reversed(before["paid"]), None), "tells": 0}
-    return {"subs": {**buyer["subs"], sub_id: after}, "news": [*buyer.get("news", []), item]}
+    return {"subs": {**buyer["subs"], sub_id: after}, "news": [*buyer.get("news", []), _news(kind, sub_id, before)]}
+
+
+def _news(kind: str, sub_id: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a piece of news; it waits for the handlers of the last charge before it."""
+    return {"id": new_nonce(), "kind": kind, "sub": sub_id, "after": next(reversed(known["paid"]), None), "tells": 0}
+
+
+def news_with(buyer: Mapping[str, Any], joined: Joined, ref: str) -> list[dict[str, Any]]:
+    """Return a buyer's untold news with a charge in its place among them.
+
+    Updates come in any order, and some never do. A renewal of what was cancelled shows that it was resumed between. One
+    that was made before a cancellation, and is heard of after it, is told before it all the same.
+    """
+    news: list[dict[str, Any]] = list(buyer.get("news", []))
+    before, after = buyer.get("subs", {}).get(joined.id), joined.subscriptions[joined.id]
+    if before is None or before["state"] != CANCELED or after["until"] <= before["until"]:
+        return news
+    if after["state"] == ACTIVE:
+        return [*news, _news("restored", joined.id, before)]
+    last = next((item for item in reversed(news) if item["sub"] == joined.id), None)
+    return [{**item, "after": ref} if item is last else item for item in news]
 
 
 def end_of(known: Mapping[str, Any], grace: float) -> float | None:

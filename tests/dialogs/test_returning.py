@@ -241,6 +241,17 @@ async def test_what_lies_over_the_dialog_stays_below_the_thanks(counter: Counter
         assert len(counter.heard) == 1
 
 
+async def test_a_dispatcher_with_dialogs_is_played_again_and_again(counter: Counter) -> None:
+    dp = dispatcher(shop(), stand_dialog(buy(counter)))
+    for played in range(1, 4):
+        async with BotSandbox(dp) as sandbox:
+            alice = sandbox.user("Alice", stars=100)
+            await alice.send("/new")
+            await alice.tap("Buy")
+            assert (await alice.pay()).ok
+            assert len(counter.heard) == played
+
+
 # In the delivery
 
 

@@ -56,6 +56,7 @@ async def test_one_status_only(pay: NeonPay, bought: list[str]) -> None:
     assert await ids(pay, status=PaymentStatus.COMPLETED) == bought[:0:-1]
     assert await ids(pay, status=PaymentStatus.COMPLETED, stage_id="premium") == [bought[4], bought[2]]
     assert await ids(pay, status=PaymentStatus.FAILED) == []
+    assert await ids(pay, status="refunded") == [bought[0]]
 
 
 async def test_a_page_without_a_filter_reads_its_own_records_and_one_with_a_filter_a_hundred_at_a_time(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 
 import pytest
+from aiogram import Router
 
 import aiogram_neonpay
-from tests.packaging.source import MODULES, Module
+from tests.packaging.source import MODULES, ROOT, Module
 
 PRIVATE_HELP = {"annotations"}
+PAGES = "\n".join(
+    page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+)
 WITH_LIST = [module for module in MODULES if "__all__" in module.text]
 
 
@@ -46,3 +51,16 @@ def test_a_public_name_is_documented(name: str) -> None:
     value = getattr(aiogram_neonpay, name)
     if inspect.isclass(value) or inspect.isroutine(value):
         assert inspect.getdoc(value)
+
+
+@pytest.mark.parametrize("name", [name for name in aiogram_neonpay.__all__ if not name.startswith("_")])
+def test_a_public_name_stands_in_the_documents(name: str) -> None:
+    assert re.search(rf"\b{name}\b", PAGES)
+
+
+@pytest.mark.parametrize("kind", [aiogram_neonpay.NeonPay, aiogram_neonpay.PaymentRouter])
+def test_every_public_method_of_ours_stands_in_the_documents(kind: type) -> None:
+    inherited = {*dir(Router), *dir(dict)}
+    ours = [name for name in dir(kind) if not name.startswith("_") and name not in inherited]
+
+    assert [name for name in ours if not re.search(rf"\b{name}\b", PAGES)] == []

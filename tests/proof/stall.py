@@ -79,7 +79,7 @@ class Stall:
         elif what == "go on":
             return await self.pay.run_due()
         elif what == "left":
-            return await self.pay._shop.stocks.left(self.bot.id, order["stage"], STAGES[order["stage"]].stock or 0)
+            return await self.pay.stock_left(order["stage"])
         elif what == "payment":
             payment = await self.pay.get_payment(order["charge"])
             return None if payment is None else [payment.delivered, str(payment.status), payment.attempt]

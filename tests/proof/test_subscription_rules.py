@@ -128,8 +128,9 @@ def test_a_refund_ends_what_it_paid_for_and_the_next_renewal_goes_on(
 def test_a_turn_is_news_once(subs: list[list[Charge]], states: list[str]) -> None:
     known, _ = told(subs[0])
     becomes = {"canceled": "canceled", "restored": "active", "failed": "failed"}
+    now = known[subs[0][0].ref]["until"]
     for state in states:
-        found = turned(known, "one payload", state)
+        found = turned(known, "one payload", state, now)
         if found is None:
             assert known[subs[0][0].ref]["state"] == state or (known[subs[0][0].ref]["state"], state) in [
                 ("canceled", "failed")
@@ -138,5 +139,5 @@ def test_a_turn_is_news_once(subs: list[list[Charge]], states: list[str]) -> Non
         name, kind = found
         assert becomes[kind] == state
         known = {**known, name: {**known[name], "state": state}}
-        assert turned(known, "one payload", state) is None
-        assert turned(known, "another payload", state) is None
+        assert turned(known, "one payload", state, now) is None
+        assert turned(known, "another payload", state, now) is None

@@ -139,7 +139,8 @@ class Books:
         await self._compare_ledgers()
         entries = self._town.journal.entries
         charges = Counter((entry.kind, entry.key) for entry in entries if entry.kind not in KINDS)
-        assert set(charges.values()) == {1}, "a settled charge was handled again"
+        again = [entry for entry in entries if entry.kind not in KINDS and charges[entry.kind, entry.key] > 1]
+        assert not again, "a settled charge was handled again"
         for person in self._town.people:
             for sub in person.subscriptions():
                 self._compare_events(person, sub)
@@ -170,7 +171,8 @@ class Books:
             assert entries[0].kind == "SubscriptionStarted", where
         news = [KINDS[entry.kind] for entry in entries if entry.kind in KINDS]
         turns = self.turns(sub)
-        heard = [said.kind for said in turns if said.heard is not None]
+        # A renewal shows that the subscription was resumed, though the update that said so was lost.
+        heard = [said.kind for said in turns if said.heard is not None or said.kind == "restored"]
         rest = iter(heard)
         assert all(kind in rest for kind in news if kind != "expired"), where
         is_plain = all(said.heard is not None for said in turns) and not any(charge.refunded for charge in charges)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
@@ -105,4 +106,9 @@ class Worker:
     async def go_on(self) -> int:
         """Do what is due, and wait for what goes on in the background."""
         [installation] = installations(self.dispatcher)
-        return await installation.worker.run_due()
+        done = await installation.worker.run_due()
+        while tasks := installation.feed.tasks:
+            # Such as the news of a refund: the clock is not to move on while somebody holds a charge.
+            done += len(tasks)
+            await asyncio.wait(tasks)
+        return done

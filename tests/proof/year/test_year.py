@@ -17,7 +17,7 @@ from aiogram.fsm.storage.base import BaseStorage
 from aiogram.fsm.storage.memory import MemoryStorage
 from aiogram.fsm.storage.redis import RedisStorage
 
-from aiogram_neonpay import SQLiteStorage
+from aiogram_neonpay import SQLiteStorage, retries
 from tests.proof.profiles import LONG
 from tests.proof.year.books import Books
 from tests.proof.year.town import Town
@@ -47,9 +47,10 @@ async def storages(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 
 @pytest.mark.slow
-async def test_a_year_of_the_club(storages: list[BaseStorage]) -> None:
+async def test_a_year_of_the_club(storages: list[BaseStorage], monkeypatch: pytest.MonkeyPatch) -> None:
     seed = int(os.environ.get("NEONPAY_YEAR") or (random.randrange(10**6) if LONG else 1))
     print(f"NEONPAY_YEAR={seed}")
+    monkeypatch.setattr(retries, "random", random.Random(seed))  # the same pauses in every run
     town = Town(PEOPLE, seed, storages)
     books = Books(town)
     await town.year(books.close_month)

@@ -240,6 +240,7 @@ class Town:
         try:
             await asking
         except NeonPayError:
+            await self.live()
             self.sandbox.clock.advance(seconds=60)  # sent again until Telegram answers
         await self.live()
 

@@ -17,7 +17,7 @@ from aiogram_dialog.api.exceptions import UnknownState
 from aiogram_dialog.test_tools import MockMessageManager
 
 from aiogram_neonpay import PaymentCompleted, RejectPayment, SQLiteStorage
-from aiogram_neonpay.dialogs import PAYMENT, Buy
+from aiogram_neonpay.dialogs import Buy
 from aiogram_neonpay.testing import BotSandbox
 from tests.dialogs.stand import Client, Counter, Other, Stand, buy, dispatcher, shop, stand_dialog
 from tests.redis_server import RedisServer
@@ -135,7 +135,7 @@ async def test_access_that_a_stage_gives_is_a_delivery() -> None:
 async def test_on_paid_may_move_the_dialog_itself() -> None:
     async def on_paid(event: PaymentCompleted, widget: Any, manager: DialogManager) -> None:
         assert isinstance(widget, Buy)
-        assert manager.dialog_data[PAYMENT]["reference"] == event.reference
+        assert manager.dialog_data["payment"]["reference"] == event.reference
         await manager.start(Other.main)
 
     dp = dispatcher(shop(), stand_dialog(Buy("Buy", "premium", on_paid=on_paid, paid_state=Stand.thanks)))

@@ -157,7 +157,9 @@ async def test_what_cannot_work_is_refused_when_it_is_made(make: Any, names: str
 
 
 @pytest.mark.parametrize(
-    "widget", [PhraseText("unavailable"), PriceText("premium"), Column(StageSelect()), *members_only()], ids=repr
+    "widget",
+    [PhraseText("unavailable"), PriceText("premium"), Column(StageSelect()), *members_only()],
+    ids=lambda widget: type(widget).__name__,
 )
 async def test_a_dispatcher_without_the_plugin_is_told_what_to_include(bot: RecordingBot, widget: Any) -> None:
     messages = MockMessageManager()

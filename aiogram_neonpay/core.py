@@ -158,6 +158,7 @@ class NeonPay(Gallery):
         """
         self._shop.catalog.add(stage_id, stage, replace=replace)
         self._ask_for_subscriptions()
+        self._installation.listen_for_amounts()
 
     def _ask_for_subscriptions(self) -> None:
         """Have aiogram ask for updates about subscriptions, once some may be sold; it knows them since 3.30."""

@@ -116,12 +116,13 @@ class PassingIsolation(BaseEventIsolation):
 
 
 def place_first(observer: TelegramEventObserver, handler: HandlerObject) -> None:
-    """Make a handler the first of an observer, wherever it is now."""
+    """Make a handler the first of an observer, wherever it is now.
+
+    The list is replaced, never changed: aiogram walks it across waiting.
+    """
     handlers = observer.handlers
     if not handlers or handlers[0] is not handler:
-        if handler in handlers:
-            handlers.remove(handler)
-        handlers.insert(0, handler)
+        observer.handlers = [handler, *(other for other in handlers if other is not handler)]
 
 
 def place_middleware(manager: MiddlewareManager, middleware: Any, index: int) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiogram import Bot, Dispatcher, Router
 from aiogram.dispatcher.event.handler import HandlerObject
 from aiogram.fsm.storage.base import BaseStorage
 from aiogram.types import Message, Update
 
+from aiogram_neonpay.amounts import AmountGate
 from aiogram_neonpay.attempts import ATTEMPT
 from aiogram_neonpay.checkout import CHECKOUT, Cashier
 from aiogram_neonpay.delivery import Delivery, Propagate
@@ -29,12 +30,16 @@ from aiogram_neonpay.reconcile import Reconciler
 from aiogram_neonpay.refunds import CLAIM, Refunds
 from aiogram_neonpay.retries import Retries
 from aiogram_neonpay.routers import PaymentRouter, observers_of, payment_routers
+from aiogram_neonpay.serving import serving
 from aiogram_neonpay.shop import Clock, Shop
 from aiogram_neonpay.subscriptions import Subscriptions
 from aiogram_neonpay.taps import TapGate
 from aiogram_neonpay.timing import Timing
 from aiogram_neonpay.way import Way
 from aiogram_neonpay.worker import Worker
+
+if TYPE_CHECKING:
+    from aiogram_neonpay.core import NeonPay
 
 __all__ = ["Installation", "companions"]
 
@@ -52,9 +57,11 @@ class UpdateHook:
         self.installation = installation
         self._shop = installation.shop
         self._feed = installation.feed
+        self._pay = installation.pay
 
     def __call__(self, handler: Next, event: Update, data: dict[str, Any]) -> Awaitable[Any]:
         """Record and carry what is ours; let everything else pass, at no cost while there is only one bot."""
+        serving.set((self._pay, data))
         if not self._feed.has_context:
             self._feed.remember(data)
             self.installation.join()
@@ -100,7 +107,7 @@ class Installation:
 
     def __init__(
         self,
-        pay: PaymentRouter,
+        pay: NeonPay,
         shop: Shop,
         seller: Seller,
         retries: Retries,
@@ -108,7 +115,7 @@ class Installation:
         propagate: Propagate,
         thanks: str | None,
     ) -> None:
-        self._pay = pay
+        self.pay = pay
         self.shop = shop
         self.feed = Feed()
         news = News(shop, self.feed)
@@ -125,7 +132,8 @@ class Installation:
         self.purchases = Purchases(shop, self.feed, self.delivery)
         self.cashier = Cashier(shop, self.feed, way, news)
         self._checkout_gate = Gate(self.cashier.decide, CHECKOUT)
-        self._tap_gate = TapGate(shop, seller)
+        self._amount_gate = AmountGate(shop, seller)
+        self._tap_gate = TapGate(shop, seller, self._amount_gate)
 
     @contextmanager
     def rehearsing(self, clock: Clock, timing: Timing, storage: BaseStorage) -> Iterator[None]:
@@ -161,10 +169,11 @@ class Installation:
         """
         self.refuse_second(dispatcher)
         self.shop.dispatcher = dispatcher
-        dispatcher.workflow_data.setdefault("neonpay", self._pay)
+        dispatcher.workflow_data.setdefault("neonpay", self.pay)
         place_update_hook(dispatcher, self._update_hook)
         place_first(dispatcher.pre_checkout_query, self._checkout_gate)
         place_first(dispatcher.callback_query, self._tap_gate)
+        self.listen_for_amounts()
         self.wrap_isolation()
         shutdown = dispatcher.shutdown.handlers
         if not any(handler.callback == self.on_shutdown for handler in shutdown):
@@ -175,7 +184,13 @@ class Installation:
         """Let optional parts of the package see the dispatcher, now that everything of the bot is on it."""
         assert self.shop.dispatcher is not None
         for companion in companions:
-            companion(self._pay, self.shop.dispatcher)
+            companion(self.pay, self.shop.dispatcher)
+
+    def listen_for_amounts(self) -> None:
+        """Look at messages for answers to questions for an amount, once there is a stage that may ask; that costs."""
+        dispatcher = self.shop.dispatcher
+        if dispatcher is not None and self.shop.catalog.may_ask_for_amounts:
+            place_first(dispatcher.message, self._amount_gate)
 
     def wrap_isolation(self) -> None:
         """Let checkouts pass the bot's isolation, whichever it has by now."""

@@ -54,6 +54,7 @@ class Offer:
     :ivar buyer: the user it is made for, or ``None`` for whoever pays.
     :ivar bound: whether only that user may pay.
     :ivar media: whether paid media are sold instead of an invoice.
+    :ivar invoice_id: the id of the invoice, if it was chosen before (:func:`new_invoice_id`).
     """
 
     stage_id: str
@@ -66,6 +67,7 @@ class Offer:
     track: bool = False
     expires_in: float | None = None
     media: bool = False
+    invoice_id: str | None = None
 
     def __post_init__(self) -> None:
         check_stage_id(self.stage_id)
@@ -252,7 +254,7 @@ class Seller:
         long = len(attached.encode()) > room
         stored = None
         token = InvoiceToken(
-            invoice_id=new_invoice_id(now),
+            invoice_id=offer.invoice_id or new_invoice_id(now),
             issued_at=int(now),
             stage_id=offer.stage_id,
             amount=amount,

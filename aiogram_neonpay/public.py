@@ -41,7 +41,12 @@ from aiogram_neonpay.events import (
 from aiogram_neonpay.factory import create_neonpay, neonpay_router
 from aiogram_neonpay.filters import HasAccess, PaidStage
 from aiogram_neonpay.findings import Finding, ReconcileReport
-from aiogram_neonpay.keyboards import donate_keyboard
+from aiogram_neonpay.keyboards import (
+    buy_keyboard,
+    catalog_keyboard,
+    donate_keyboard,
+    subscription_keyboard,
+)
 from aiogram_neonpay.models import (
     Checkout,
     InvoiceLink,
@@ -111,7 +116,10 @@ __all__ = [
     "SubscriptionState",
     "Symptom",
     "ValidationError",
+    "buy_keyboard",
+    "catalog_keyboard",
     "create_neonpay",
     "donate_keyboard",
     "neonpay_router",
+    "subscription_keyboard",
 ]

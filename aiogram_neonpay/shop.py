@@ -22,6 +22,7 @@ from aiogram_neonpay.ledger.charges import Charges
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 from aiogram_neonpay.ledger.readings import Readings
 from aiogram_neonpay.ledger.stock import Stocks
+from aiogram_neonpay.ledger.taps import LastTaps
 from aiogram_neonpay.ledger.timed import in_time
 from aiogram_neonpay.models import CURRENCY, LegacyInvoice, PaymentResult
 from aiogram_neonpay.payload import InvoiceToken, Signer, dump_metadata, looks_ours
@@ -108,6 +109,7 @@ class Shop:
         self._stocks: Stocks | None = None
         self._invoices: StoredInvoices | None = None
         self._readings: Readings | None = None
+        self._taps: LastTaps | None = None
         if bot is not None:
             self.meet(bot)
 
@@ -121,7 +123,8 @@ class Shop:
         self.clock = self._own_clock = clock
         self.timing, self._storage = timing, storage
         self._signers, self._bots, self.only_bot = {}, {}, None
-        self._engine = self._charges = self._buyers = self._stocks = self._invoices = self._readings = None
+        self._engine = self._charges = self._buyers = self._stocks = None
+        self._invoices = self._readings = self._taps = None
         try:
             yield
         finally:
@@ -295,6 +298,13 @@ class Shop:
         if self._invoices is None:
             self._invoices = StoredInvoices(self.engine)
         return self._invoices
+
+    @property
+    def taps(self) -> LastTaps:
+        """The last taps of buyers, in the ledger."""
+        if self._taps is None:
+            self._taps = LastTaps(self.engine, self.clock)
+        return self._taps
 
     @property
     def readings(self) -> Readings:

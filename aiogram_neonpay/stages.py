@@ -163,6 +163,11 @@ class PaymentStage:
         """Whether there is only so much of it, in all or for one buyer."""
         return self.stock is not None or self.per_user is not None
 
+    @property
+    def highest(self) -> int | None:
+        """The largest amount that a buyer may choose, in Stars; ``None`` where only Telegram knows it."""
+        return MAX_SUBSCRIPTION if self.subscription and self.max_price is None else self.max_price
+
     def amount_for(self, amount: int | None) -> int:
         """Return what an invoice of this stage costs, in Stars.
 
@@ -172,8 +177,7 @@ class PaymentStage:
         if self.price is None:
             if amount is None:
                 raise ValidationError("amount", "is required for a stage without a price", amount)
-            top = MAX_SUBSCRIPTION if self.subscription and self.max_price is None else self.max_price
-            return check_amount("amount", amount, at_least=self.min_price, at_most=top)
+            return check_amount("amount", amount, at_least=self.min_price, at_most=self.highest)
         if amount is not None and check_amount("amount", amount) != self.price:
             raise ValidationError(
                 "amount",
@@ -220,6 +224,11 @@ class Catalog:
     def may_hold_subscriptions(self) -> bool:
         """Whether a stage is sold by the month, or may be: what a loader knows is not known here."""
         return self._loader is not None or any(stage.subscription for stage in self._stages.values())
+
+    @property
+    def may_ask_for_amounts(self) -> bool:
+        """Whether the buyer of a stage chooses its price, or may: what a loader knows is not known here."""
+        return self._loader is not None or any(stage.price is None for stage in self._stages.values())
 
     def add(self, stage_id: str, stage: PaymentStage, *, replace: bool = False) -> None:
         """Register a stage.

@@ -31,8 +31,9 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for examples.*
 
+from aiogram_neonpay import NeonPay, catalog_keyboard
 from aiogram_neonpay.sandbox import Clock, RunningSandbox, Sandbox, serve_dispatcher
-from examples import demo, dialog_shop, shop
+from examples import demo, dialog_shop, donations, shop
 
 IMAGES = Path(__file__).resolve().parent / "images"
 INSTALLED = Path("/usr/bin/chromium")
@@ -130,6 +131,14 @@ async def activity(scene: Scene) -> None:
     await scene.page.locator("summary").filter(has_text="pre_checkout_query").click()
 
 
+async def keyboards(scene: Scene) -> None:
+    await scene.running.users["Alice"].send("/shelves")
+    await scene.says("On the shelves")
+    await scene.press("›")
+    await scene.press("Other amount")
+    await scene.says("How many Stars?")
+
+
 Play = Callable[[Scene], Awaitable[None]]
 #: What is drawn: how, on what, in which colours, and whether only the inspector.
 PICTURES: dict[str, tuple[Play, str, Literal["light", "dark"], bool]] = {
@@ -139,6 +148,7 @@ PICTURES: dict[str, tuple[Play, str, Literal["light", "dark"], bool]] = {
     "subscription": (subscription, "phone", "dark", False),
     "dialog-catalog": (shelf, "phone", "light", False),
     "dialog-paid": (tale, "phone", "light", False),
+    "keyboards": (keyboards, "phone", "light", False),
     "faults": (faults, "desktop", "light", True),
     "activity": (activity, "desktop", "dark", True),
 }
@@ -160,8 +170,13 @@ OTHER_BOTS: dict[Play, tuple[Callable[[], Dispatcher], str]] = {
 
 
 def extras() -> Router:
-    """Return what the demo does not sell: pictures behind a price, and a club."""
+    """Return what the demo does not do: sell pictures behind a price, and a club; show its catalog in pages."""
     router = Router()
+
+    @router.message(Command("shelves"))
+    async def shelves(message: Message, neonpay: NeonPay) -> None:
+        rows = [*catalog_keyboard(neonpay, per_page=3).inline_keyboard, *donations.amounts_keyboard().inline_keyboard]
+        await message.answer("On the shelves:", reply_markup=InlineKeyboardMarkup(inline_keyboard=rows))
 
     @router.message(Command("prints"))
     async def prints(message: Message, bot: Bot) -> None:

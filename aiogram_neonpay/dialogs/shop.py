@@ -97,7 +97,7 @@ class _Shop:
             sorry = {"title": teller.say("stage_not_found"), "description": "", "price": "", "owned": "", "buy": ""}
             return {STAGE: "", "stage": None, "is_sold": False, "is_chosen": False, "photo": None, **sorry}
         price = price_of(teller.neonpay, stage, teller.language)
-        key = "subscribe_button" if stage.subscription else "buy_button"
+        key = "subscribe_button" if stage.subscription else "product_buy_button"
         return {
             STAGE: stage_id,
             "stage": stage,

@@ -20,6 +20,7 @@ __all__ = [
     "PARTITIONS",
     "PATIENCE",
     "STOCK",
+    "TAP",
     "LedgerEngine",
     "RecordKey",
     "Row",
@@ -38,6 +39,7 @@ CHARGE = "pay"
 INVOICE = "inv"
 BUYER = "buy"
 STOCK = "stk"
+TAP = "tap"
 
 PATIENCE = 10.0
 """Seconds to wait for an answer of a storage behind a network."""
@@ -46,7 +48,7 @@ PATIENCE = 10.0
 class RecordKey(NamedTuple):
     """Where one record lives.
 
-    :ivar kind: :data:`CHARGE`, :data:`BUYER`, :data:`INVOICE`, :data:`STOCK`, ...
+    :ivar kind: :data:`CHARGE`, :data:`BUYER`, :data:`INVOICE`, :data:`STOCK`, :data:`TAP`, ...
     :ivar name: the reference of a charge (its first digit is the buyer's partition), ``u`` and the id of a buyer, or
         the name of another record.
     """

@@ -11,6 +11,7 @@ Keys (``<bot>:<p>`` in braces is the hash tag, so every change stays in one slot
 ``np:{<bot>:<p>}:tot:<day>``          hash    counters of one day
 ``np:{<bot>:inv:<name>}:inv:<name>``  string  an invoice record, with an expiry
 ``np:{<bot>:stk:<stage>}:stk:...``    string  the stock of a stage
+``np:{<bot>:tap:u<buyer>}:tap:...``   string  a buyer's last tap, with an expiry
 ====================================  ======  =======================================================
 
 Leases are judged by Redis' own ``TIME``, never by a worker's clock.

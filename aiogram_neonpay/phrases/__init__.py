@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from aiogram_neonpay.phrases.checkout import CHECKOUT
 from aiogram_neonpay.phrases.dialogs import DIALOGS
+from aiogram_neonpay.phrases.keyboards import KEYBOARDS
 from aiogram_neonpay.phrases.numbers import NUMBERS
 from aiogram_neonpay.phrases.phrase import Phrase
 from aiogram_neonpay.phrases.selling import SELLING
@@ -19,6 +20,7 @@ __all__ = ["PHRASES", "Phrase"]
 _PARTS = (
     CHECKOUT,
     DIALOGS,
+    KEYBOARDS,
     NUMBERS,
     SELLING,
 )

@@ -26,7 +26,7 @@ DIALOGS = (
     # Translators: Button that returns from the products of one category to the list of categories.
     sentence("shop_categories_button", "All categories"),
     # Translators: Button on the page of a product, such as "Buy: 25 ⭐". It sends the invoice.
-    sentence("buy_button", "Buy: {price}"),
+    sentence("product_buy_button", "Buy: {price}"),
     # Translators: On the page of a product that the buyer has bought before and has for ever.
     sentence("product_owned", "You have this."),
     # Translators: On the page of a product that the buyer has until a date.

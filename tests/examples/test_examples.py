@@ -199,23 +199,28 @@ async def test_thanks_depend_on_the_amount(build: Callable[[], Dispatcher]) -> N
     async with visiting(build()) as visit:
         await visit.user.send("/donate")
         assert (await visit.buys("Give 10")).amount == 10
-        await visit.hears("Thank you for 10 ⭐")
+        await visit.hears("Thank you for 10 ⭐! Every Star is seen")
         assert (await visit.buys("Give 50")).amount == 50
-        await visit.hears("50 ⭐! The server just blushed")
-        await visit.user.send("/donate 49")
+        await visit.hears("Thank you for 50 ⭐! The server just blushed")
+        await visit.user.tap("Other amount")
+        await visit.hears("How many Stars?")
+        await visit.user.send("49")
         assert (await visit.user.pay()).amount == 49
         await visit.hears("Thank you for 49 ⭐")
         assert visit.running.sandbox.bot_balance() == 109
 
 
-async def test_donate_refuses_what_is_no_amount() -> None:
+async def test_an_amount_of_ones_own_is_within_the_jars_limits() -> None:
     async with visiting(donations.build_dispatcher()) as visit:
-        await visit.user.send("/donate much")
-        await visit.hears("Write a whole number")
-        await visit.user.send("/donate 2501")
-        await visit.hears("I can take 1 to 2500 Stars at a time")
-        await visit.user.send("/donate 0")
-        await visit.hears("I can take 1 to 2500 Stars at a time", times=2)
+        await visit.user.send("/donate")
+        await visit.user.tap("Other amount")
+        await visit.hears("Write a whole number from 1 to 2500.")
+        await visit.user.send("much")
+        await visit.hears("Please write a whole number")
+        await visit.user.send("2501")
+        await visit.hears("It can be 1 to 2500 ⭐")
+        await visit.user.tap("Cancel")
+        await visit.hears("Cancelled")
 
 
 async def test_a_returned_donation_is_let_go_kindly() -> None:
@@ -231,8 +236,8 @@ async def test_the_demo_greets_once_with_products_and_donations() -> None:
     async with visiting(demo.build_dispatcher()) as visit:
         await visit.user.send("/start")
         greeting = await visit.hears("Welcome")
-        assert len(greeting.buttons) == 5
-        assert greeting.buttons[-1] == ("Give 1 ⭐", "Give 10 ⭐", "Give 50 ⭐")
+        assert len(greeting.buttons) == 6
+        assert greeting.buttons[-2:] == (("Give 1 ⭐", "Give 10 ⭐", "Give 50 ⭐"), ("Other amount",))
         assert (await visit.buys("Give 50")).ok
         assert (await visit.buys("Fortune")).ok
         await visit.hears("The server just blushed")

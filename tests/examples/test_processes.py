@@ -155,20 +155,22 @@ def test_the_demo_remembers_purchases_over_a_restart(
         settings["DEMO_DB"] = str(tmp_path / "own.db")
     with running("demo", tmp_path, **settings) as program:
         program.wait_for_address()
-        program.send("/donate 3")
+        program.send("/donate")
+        program.message(text_has("How much?"))
+        program.act(f"users/{program.alice()}/tap", button="Give 10")
         invoice = program.message(lambda message: bool(message.get("invoice")))
         alice = program.alice()
         form = program.act(f"users/{alice}/form", message_id=invoice["id"], chat_id=alice)
         receipt = program.act(f"users/{alice}/pay", form_id=form["form_id"])
         assert receipt["ok"], receipt
-        program.message(text_has("Thank you for 3"))
+        program.message(text_has("Thank you for 10"))
         program.send("/status")
-        reference = program.message(text_has("Donation, 3 ⭐"))["text"].split()[-1]
+        reference = program.message(text_has("Donation, 10 ⭐"))["text"].split()[-1]
         program.interrupt()
     with running("demo", tmp_path, **settings) as program:
         program.wait_for_address()
         program.send("/status")
-        program.message(text_has(f"Donation, 3 ⭐\n{reference}"))
+        program.message(text_has(f"Donation, 10 ⭐\n{reference}"))
         program.send(f"/refund {reference}")  # Redis remembers the charge, the new sandbox has never heard of it
         program.message(text_has("CHARGE_NOT_FOUND. Asking again will not help"))
         log = program.interrupt()

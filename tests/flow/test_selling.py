@@ -396,9 +396,13 @@ async def test_a_tap_on_a_donate_button_is_answered_with_an_invoice(
 
 
 async def test_a_tap_that_cannot_be_served_is_answered_with_words(bot: RecordingBot, dp: Dispatcher) -> None:
-    for data in ("neonpay:gone:5", "neonpay:donate:5000", "neonpay:premium:1", "neonpay:~00000000:5"):
+    for data, says in (
+        ("neonpay:gone:5", "This product is not sold any more."),
+        ("neonpay:~00000000:5", "This product is not sold any more."),
+        ("neonpay:donate:5000", "It can be 1 to 1000 ⭐."),
+    ):
         await dp.feed_raw_update(bot, tap(data))
-        assert bot.sent(AnswerCallbackQuery)[-1].text == "This is not available at the moment."
+        assert bot.sent(AnswerCallbackQuery)[-1].text == says
     assert bot.sent(SendInvoice) == []
 
 

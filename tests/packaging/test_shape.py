@@ -13,6 +13,7 @@ LAYERS = {
     "errors": ["checks", "errors"],
     "values": [
         "adapters",
+        "buttons",
         "catalogs",
         "diagnosis",
         "events",
@@ -27,6 +28,7 @@ LAYERS = {
         "phrases",
         "redaction",
         "retries",
+        "serving",
         "stages",
         "texts",
         "timing",
@@ -37,6 +39,7 @@ LAYERS = {
     "shared": ["news", "records", "sending", "shop"],
     "work": [
         "access",
+        "amounts",
         "checkout",
         "delivery",
         "doctor",

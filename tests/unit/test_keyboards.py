@@ -1,16 +1,18 @@
-"""The donate keyboard: buttons within Telegram's limits, whatever the stage is called."""
+"""Keyboards: buttons within Telegram's limits, whatever the stage is called."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aiogram_neonpay import neonpay_router
+from aiogram_neonpay.buttons import ItemTap, PageTap, StageTap, read_tap
 from aiogram_neonpay.checks import MAX_AMOUNT
 from aiogram_neonpay.errors import ValidationError
-from aiogram_neonpay.keyboards import StageTap, donate_keyboard
+from aiogram_neonpay.keyboards import buy_keyboard, catalog_keyboard, donate_keyboard
 from aiogram_neonpay.stages import Catalog, PaymentStage
 
 CALLBACK_DATA = 64
@@ -116,3 +118,67 @@ def test_a_label_is_text_that_can_be_shown(label: Any) -> None:
         buttons(labels={10: label})
     with pytest.raises(ValidationError, match=r"^labels: "):
         buttons(labels=["a", label, "c"])
+
+
+def test_a_custom_amount_has_a_row_of_its_own() -> None:
+    assert buttons(custom=True)[-1] == ("Other amount", "neonpay:donate:")
+    assert buttons(custom="As you like", stage_id="x" * 64)[-1][0] == "As you like"
+    assert len(buttons(range(1, 100), custom=True)) == 100
+    with pytest.raises(ValidationError, match="amounts: must be a list of 1-99"):
+        donate_keyboard(range(1, 101), custom=True)
+    with pytest.raises(ValidationError, match="custom: must not be blank"):
+        donate_keyboard([1], custom=" ")
+
+
+@settings(max_examples=25)
+@given(stage_ids, st.one_of(st.none(), st.integers(1, MAX_AMOUNT)), st.text("abü", min_size=1, max_size=64))
+def test_every_button_of_a_catalog_fits_and_leads_back(stage_id: str, price: int | None, category: str) -> None:
+    stages = {stage_id: PaymentStage("A", "d", price, category=category), "-": PaymentStage("B", "d", 2)}
+    for number in range(100):
+        stages.setdefault(f"{number}", PaymentStage("C", "d", 3))
+    pay = neonpay_router(stages)
+    rows = catalog_keyboard(pay, per_page=50).inline_keyboard
+    taps = [read_tap(button.callback_data or "") for row in rows for button in row]
+
+    assert max(len((button.callback_data or "").encode()) for row in rows for button in row) <= CALLBACK_DATA
+    assert len(taps) <= 100
+    assert all(isinstance(tap, (ItemTap, PageTap)) for tap in taps)
+    first = next(tap for tap in taps if isinstance(tap, ItemTap))
+    assert first.amount == stages[next(iter(stages))].price
+
+
+@pytest.mark.parametrize("per_page", [0, 51, True, 2.0, "3", None])
+def test_the_size_of_pages_is_checked(per_page: Any) -> None:
+    with pytest.raises(ValidationError, match="per_page: must be a whole number from 1 to 50; got"):
+        catalog_keyboard(neonpay_router({}), per_page=per_page)
+
+
+def test_a_shop_with_nothing_in_it_has_no_buttons() -> None:
+    assert catalog_keyboard(neonpay_router({})).inline_keyboard == []
+    off = PaymentStage("Off", "d", 1, on_sale=False)
+    assert catalog_keyboard(neonpay_router({"off": off})).inline_keyboard == []
+
+
+@pytest.mark.parametrize(
+    ("stage_ids", "labels", "wrong"),
+    [
+        ((), None, "stage_ids: must be 1-100 ids of stages"),
+        (tuple(map(str, range(101))), None, "stage_ids: must be 1-100 ids of stages"),
+        (("a", "b", "a"), None, "stage_ids: must not repeat"),
+        (("a b",), None, "stage_id: must be"),
+        (("a", "b"), ["A"], "labels: must be 2 texts, one for each stage id"),
+        (("a",), {"b": "B"}, "labels: must be for stage ids of the keyboard"),
+        (("a",), {"a": ""}, "labels: must not be blank"),
+    ],
+)
+def test_what_a_buy_keyboard_is_made_of_is_checked(stage_ids: Any, labels: Any, wrong: str) -> None:
+    with pytest.raises(ValidationError, match=wrong):
+        buy_keyboard(*stage_ids, labels=labels)
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["neonpay", "npitem", "neonpay:a", "neonpay:a:b", "neonpay:a:1:2", "nppage:x", "npstop:1", "np:a:1", "", "np"],
+)
+def test_other_peoples_buttons_are_no_buttons_of_ours(data: str) -> None:
+    assert read_tap(data) is None

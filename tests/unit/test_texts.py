@@ -55,6 +55,8 @@ def test_a_sentence_says_something_and_fills_in_the_same_values(language: str, k
 
 @pytest.mark.parametrize(("language", "key"), TRANSLATED)
 def test_a_translation_is_no_copy(language: str, key: str) -> None:
+    if not re.search("[a-z]", re.sub(r"\{\w+\}", "", PHRASES[key].english)):
+        return  # all it says is its values and signs
     assert not set(forms_of(key, language)) & set(forms_of(key, "en"))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from aiogram import Bot, F, Router
+from aiogram import Bot, Dispatcher, F, Router
 from aiogram.filters import Command
 from aiogram.types import (
     BufferedInputFile,
@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for examples.*
 
 from aiogram_neonpay import NeonPay, catalog_keyboard, inline_router, support_router
 from aiogram_neonpay.sandbox import Clock, RunningSandbox, Sandbox, serve_dispatcher
-from examples import demo, donations, shop
+from examples import demo, dialog_shop, donations, shop
 
 IMAGES = Path(__file__).resolve().parent / "images"
 INSTALLED = Path("/usr/bin/chromium")
@@ -96,6 +96,21 @@ async def subscription(scene: Scene) -> None:
     await scene.page.get_by_role("dialog").get_by_role("button", name="Night drives").click()
 
 
+async def shelf(scene: Scene) -> None:
+    await scene.running.users["Alice"].send("/shop")
+    await scene.press(">")
+    await expect(scene.page.get_by_role("button", name="Crane")).to_be_visible()
+
+
+async def tale(scene: Scene) -> None:
+    await shelf(scene)
+    await scene.press("Crane")
+    await scene.press("Buy: 5")
+    await scene.press("Pay 5 Stars")
+    await scene.press("Confirm and Pay 5 Stars")
+    await scene.says("Thank you! Crane is paid")
+
+
 async def faults(scene: Scene) -> None:
     await scene.buy_a_postcard()
     faults = scene.running.sandbox.faults
@@ -155,9 +170,26 @@ PICTURES: dict[str, tuple[Play, str, Literal["light", "dark"], bool]] = {
     "subscription": (subscription, "phone", "dark", False),
     "support": (support, "phone", "light", False),
     "inline": (inline, "phone", "light", False),
+    "dialog-catalog": (shelf, "phone", "light", False),
+    "dialog-paid": (tale, "phone", "light", False),
     "keyboards": (keyboards, "phone", "light", False),
     "faults": (faults, "desktop", "light", True),
     "activity": (activity, "desktop", "dark", True),
+}
+
+
+def corner_shop() -> Dispatcher:
+    """Return the demo with what it does not sell."""
+    shop.random = random.Random(7)  # the same goods in every picture
+    dispatcher = demo.build_dispatcher()
+    dispatcher.include_routers(extras(), inline_router())
+    return dispatcher
+
+
+#: The bots in the pictures that do not show the demo, with their names.
+OTHER_BOTS: dict[Play, tuple[Callable[[], Dispatcher], str]] = {
+    shelf: (dialog_shop.build_dispatcher, "Tale shop"),
+    tale: (dialog_shop.build_dispatcher, "Tale shop"),
 }
 
 
@@ -223,12 +255,11 @@ def night_city(seed: int, width: int = 480, height: int = 360) -> bytes:
 async def draw(browser: Browser, name: str) -> None:
     play, size, colours, inspector = PICTURES[name]
     width, height = SIZES[size]
-    shop.random = random.Random(7)  # the same goods in every picture
-    dispatcher = demo.build_dispatcher()
-    dispatcher.include_routers(extras(), inline_router())
+    build, title = OTHER_BOTS.get(play, (corner_shop, "Corner shop"))
+    dispatcher = build()
     sandbox = Sandbox(seed=7, clock=Clock(NOON, running=False))
     group = "Support" if name == "support" else None
-    async with serve_dispatcher(dispatcher, name="Corner shop", sandbox=sandbox, group=group) as running:
+    async with serve_dispatcher(dispatcher, name=title, sandbox=sandbox, group=group) as running:
         if running.group is not None:
             dispatcher.include_router(support_router(chat=running.group.id))
         page = await browser.new_page(

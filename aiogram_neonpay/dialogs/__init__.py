@@ -7,10 +7,9 @@ try:
     from aiogram_neonpay.dialogs.donate import donate_dialog
     from aiogram_neonpay.dialogs.purchases import purchases_dialog
     from aiogram_neonpay.dialogs.returning import join
-    from aiogram_neonpay.dialogs.shop import StagesGetter, shop_dialog
+    from aiogram_neonpay.dialogs.shop import shop_dialog
     from aiogram_neonpay.dialogs.states import DonateStates, PurchasesStates, ShopStates
     from aiogram_neonpay.dialogs.texts import PhraseText, PriceText
-    from aiogram_neonpay.dialogs.visiting import PAYMENT
     from aiogram_neonpay.dialogs.widgets import Buy, DonateCounter, OnPaid, ShownStage, StageSelect
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "aiogram_dialog":
@@ -21,7 +20,6 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = [
-    "PAYMENT",
     "Buy",
     "DonateCounter",
     "DonateStates",
@@ -32,7 +30,6 @@ __all__ = [
     "ShopStates",
     "ShownStage",
     "StageSelect",
-    "StagesGetter",
     "donate_dialog",
     "has_access",
     "purchases_dialog",

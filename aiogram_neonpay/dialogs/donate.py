@@ -119,7 +119,6 @@ def donate_dialog(
     paid_window = Window(
         text_or(paid_text, "donate_thanks"),
         switch("donate_button", "again", group.choose),
-        *buttons,
         Cancel(PhraseText("close_button"), id="end"),
         state=group.paid,
         parse_mode=None,

@@ -53,10 +53,16 @@ class Listener:
         self._dispatcher = dispatcher
 
     async def hear(
-        self, payment: PaymentResult, bot: Bot, event_from_user: User, dialog_manager: DialogManager | None = None
+        self,
+        payment: PaymentResult,
+        bot: Bot,
+        event_from_user: User,
+        dialog_manager: DialogManager | None = None,
+        aiogd_storage_proxy: object = None,
     ) -> None:
         """Return a payment to its dialog; an ``on_paid`` that has returned is a delivery, nothing else here is.
 
+        :param aiogd_storage_proxy: aiogram-dialog's lock on the default stack, while it is held.
         :raises SkipHandler: when there was no ``on_paid``.
         :raises DeliveryError: when there was no stack to call it with.
         """
@@ -68,6 +74,11 @@ class Listener:
         self._find_seller(visit)
         if visit.renews and visit.on_paid is None:
             raise SkipHandler
+        if dialog_manager is None and aiogd_storage_proxy is not None:
+            # On the way to a plain handler below the root: to open the stack from here is to wait for ever.
+            raise DeliveryError(
+                payment.reference or "", "setup_dialogs was given a router below the dispatcher: call setup_dialogs(dp)"
+            )
         here = dialog_manager is not None and place_of_manager(dialog_manager) == (way.stack, way.chat, way.thread)
         if not here:
             await self._send(visit)

@@ -246,7 +246,6 @@ def shop_dialog(
         text_or(paid_text, "shop_thanks"),
         PhraseText("receipt_number"),
         switch("shop_button", "again", group.catalog),
-        *buttons,
         Cancel(PhraseText("close_button"), id="end"),
         state=group.paid,
         parse_mode=None,

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiogram import Dispatcher, F, Router
+from aiogram.filters import Command
 from aiogram.fsm.storage.base import BaseStorage, DefaultKeyBuilder
 from aiogram.fsm.storage.memory import SimpleEventIsolation
 from aiogram.fsm.storage.redis import RedisStorage
 from aiogram.methods import AnswerPreCheckoutQuery, SendInvoice
-from aiogram.types import ErrorEvent
-from aiogram_dialog import DialogManager
+from aiogram.types import ErrorEvent, Message
+from aiogram_dialog import DialogManager, setup_dialogs
 from aiogram_dialog.api.exceptions import UnknownState
 from aiogram_dialog.test_tools import MockMessageManager
 
 from aiogram_neonpay import PaymentCompleted, RejectPayment, SQLiteStorage
-from aiogram_neonpay.dialogs import PAYMENT, Buy
+from aiogram_neonpay.dialogs import Buy
 from aiogram_neonpay.testing import BotSandbox
 from tests.dialogs.stand import Client, Counter, Other, Stand, buy, dispatcher, shop, stand_dialog
 from tests.redis_server import RedisServer
@@ -135,7 +137,7 @@ async def test_access_that_a_stage_gives_is_a_delivery() -> None:
 async def test_on_paid_may_move_the_dialog_itself() -> None:
     async def on_paid(event: PaymentCompleted, widget: Any, manager: DialogManager) -> None:
         assert isinstance(widget, Buy)
-        assert manager.dialog_data[PAYMENT]["reference"] == event.reference
+        assert manager.dialog_data["payment"]["reference"] == event.reference
         await manager.start(Other.main)
 
     dp = dispatcher(shop(), stand_dialog(Buy("Buy", "premium", on_paid=on_paid, paid_state=Stand.thanks)))
@@ -241,6 +243,17 @@ async def test_what_lies_over_the_dialog_stays_below_the_thanks(counter: Counter
         assert len(counter.heard) == 1
 
 
+async def test_a_dispatcher_with_dialogs_is_played_again_and_again(counter: Counter) -> None:
+    dp = dispatcher(shop(), stand_dialog(buy(counter)))
+    for played in range(1, 4):
+        async with BotSandbox(dp) as sandbox:
+            alice = sandbox.user("Alice", stars=100)
+            await alice.send("/new")
+            await alice.tap("Buy")
+            assert (await alice.pay()).ok
+            assert len(counter.heard) == played
+
+
 # In the delivery
 
 
@@ -323,6 +336,30 @@ async def test_a_locked_buyer_is_not_waited_for_on_another_stack(counter: Counte
         await alice.tap("Buy")
         await alice.pay()
         assert len(counter.heard) == 1 and not sandbox.errors
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_dialogs_set_up_below_the_dispatcher_return_or_say_what_to_change(counter: Counter, plain: bool) -> None:
+    pay, dp, below = shop(), Dispatcher(), Router()
+
+    @below.message(Command("start"))
+    async def start(message: Message, dialog_manager: DialogManager) -> None:
+        await dialog_manager.start(Stand.main)
+
+    if plain:
+        below.message.register(start, F.successful_payment)
+    below.include_router(stand_dialog(buy(counter, paid_state=Stand.thanks)))
+    setup_dialogs(below)
+    dp.include_routers(below, pay)
+    async with BotSandbox(dp) as sandbox:
+        alice = sandbox.user("Alice", stars=100)
+        await alice.send("/start")
+        await alice.tap("Buy")
+        await alice.pay()
+        if plain:
+            assert "call setup_dialogs(dp)" in str(sandbox.errors[0])
+        else:
+            assert last(alice) == "Thanks for Premium, 25 Stars" and len(counter.heard) == 1
 
 
 async def test_an_on_paid_that_rejects_gives_the_stars_back() -> None:

@@ -11,7 +11,7 @@ from aiogram import Dispatcher, Router
 from aiogram.methods import AnswerCallbackQuery, SendInvoice
 from aiogram.types import CallbackQuery, Message
 from aiogram_dialog import Dialog, DialogManager, Window, setup_dialogs
-from aiogram_dialog.test_tools import MockMessageManager
+from aiogram_dialog.test_tools import BotClient, MockMessageManager
 from aiogram_dialog.widgets.kbd import Button, Column, Keyboard, ListGroup, ScrollingGroup
 from aiogram_dialog.widgets.text import Const, Format, List
 
@@ -324,3 +324,11 @@ async def test_everything_can_be_previewed_with_aiogram_dialogs_tools(monkeypatc
     router.include_routers(shop_dialog(), donate_dialog(), purchases_dialog(), Dialog(mine))
     page = await render_preview_content(router)
     assert "25 ⭐" in page and "Stage — 25 ⭐" in page and "My subscriptions" not in page and "Close" in page
+
+
+async def test_windows_need_no_token_to_be_rendered() -> None:
+    messages = MockMessageManager()
+    dialog = Dialog(Window(PriceText("club"), *members_only(), DonateCounter(), state=Stand.main))
+    dp = dispatcher(neonpay_router(STAGES), dialog, message_manager=messages)
+    await BotClient(dp).send("/start")  # the bot of aiogram-dialog's tools has none
+    assert messages.last_message().text == "40 ⭐ a month"

@@ -10,12 +10,14 @@ import pytest
 from aiogram import Router
 
 import aiogram_neonpay
+from aiogram_neonpay import dialogs
 from tests.packaging.source import MODULES, ROOT, Module
 
 PRIVATE_HELP = {"annotations"}
 PAGES = "\n".join(
     page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 )
+DIALOGS = (ROOT / "docs" / "dialogs.md").read_text(encoding="utf-8")
 WITH_LIST = [module for module in MODULES if "__all__" in module.text]
 
 
@@ -64,3 +66,11 @@ def test_every_public_method_of_ours_stands_in_the_documents(kind: type) -> None
     ours = [name for name in dir(kind) if not name.startswith("_") and name not in inherited]
 
     assert [name for name in ours if not re.search(rf"\b{name}\b", PAGES)] == []
+
+
+@pytest.mark.parametrize("name", dialogs.__all__)
+def test_a_name_for_dialogs_stands_on_its_page(name: str) -> None:
+    value = getattr(dialogs, name)
+
+    assert f"`{name}" in DIALOGS or f"    {name},\n" in DIALOGS
+    assert inspect.getdoc(value) or not (inspect.isclass(value) or inspect.isroutine(value))

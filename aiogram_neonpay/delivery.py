@@ -144,7 +144,8 @@ class Delivery:
                 return None
             stage = self._shop.catalog.known(body.get("stage")) or await self._shop.stage_of(body)
             doubt = body.get("doubt")
-            limited = doubt is None and not renews and not body.get("media")  # media are sold without asking the bot
+            # Media are sold without asking the bot; a gift was counted when it was paid, maybe years ago.
+            limited = doubt is None and not renews and not body.get("media") and not body.get("counted")
             if limited and not await self._limits.take(bot, claim, stage):
                 await self._outcomes.refund_instead(bot, claim, "it was sold out")
                 return None

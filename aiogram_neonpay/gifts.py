@@ -75,7 +75,7 @@ class Gifts:
             logger.warning(
                 "%s: the link of the gift was not sent (%s): list_gifts() has it", claim.in_log, error.message
             )
-        await outcomes.settle(bot, claim, state=WRAPPED)
+        await outcomes.settle(bot, claim, state=WRAPPED, counted=True)
 
     async def link(self, bot: Bot, reference: str, body: Body) -> str:
         """Return the address that opens a gift."""
@@ -86,7 +86,12 @@ class Gifts:
         found = _LINK.fullmatch(text)
         outcome = "gift_gone"
         if found is not None:
-            outcome = await self._open(bot, found[1], found[2], opener)
+            try:
+                outcome = await self._open(bot, found[1], found[2], opener)
+            except Exception:
+                # If it was written all the same, the worker finds it, and the link says so when it is tapped again.
+                logger.exception("bot %s: the gift %s could not be opened", bot.id, found[1])
+                outcome = "unavailable"
         if outcome == "opened":
             assert found is not None
             self._worker.wake(bot, found[1])

@@ -245,36 +245,36 @@ class Installation:
         addressed, parameter = came_by
         if addressed is not None and addressed.lower() != ((await bot.me()).username or "").lower():
             return await handler(update, data)
-        assert self.shop.dispatcher is not None
-        if self._following is None:
-            self._following = Following(self.shop.dispatcher)
         token = self.shop.take_in_hand(bot)
         try:
             link = await self._links.find(bot, parameter)
             opening = partial(self._links.open, bot, link)
             shown = link if isinstance(link, StartLink) else None
-            return await self._following.carry(handler, update, opening, {**data, START_LINK: shown})
+            return await self._follower().carry(handler, update, opening, {**data, START_LINK: shown})
         finally:
             self.shop.put_down(token)
 
     async def on_gift_link(self, handler: Next, update: Update, message: Message, data: dict[str, Any]) -> Any:
-        """Let the bot greet who comes through the link of a gift, and give it to them then, whatever that came to."""
+        """Let the bot greet who comes through the link of a gift, then give it to them, unless it keeps them out."""
+        opener = message.from_user
+        if opener is None or message.chat.type != "private":
+            return await handler(update, data)
         bot: Bot = data["bot"]
         token = self.shop.take_in_hand(bot)
-        failure: Exception | None = None
-        response: Any = None
+
+        async def open_gift(message: Message) -> None:
+            await self.gifts.open(bot, message.text or "", opener)
+
         try:
-            try:
-                response = await handler(update, data)
-            except Exception as error:
-                failure = error
-            if message.from_user is not None and message.chat.type == "private":
-                await self.gifts.open(bot, message.text or "", message.from_user)
+            return await self._follower().carry(handler, update, open_gift, data)
         finally:
             self.shop.put_down(token)
-        if failure is not None:
-            raise failure
-        return response
+
+    def _follower(self) -> Following:
+        assert self.shop.dispatcher is not None
+        if self._following is None:
+            self._following = Following(self.shop.dispatcher)
+        return self._following
 
     async def on_purchased(self, handler: Next, update: Update, data: dict[str, Any]) -> Any:
         """Carry the news that paid media were sold."""

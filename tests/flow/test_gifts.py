@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiogram import Dispatcher
+from aiogram import Dispatcher, F
 from aiogram.exceptions import TelegramForbiddenError
 from aiogram.filters import Command, CommandObject, CommandStart
 from aiogram.fsm.context import FSMContext
@@ -187,6 +188,58 @@ async def test_the_link_works_although_the_bots_own_start_handler_fails(shop: Sh
 
     assert [event.recipient_id for event in shop.delivered] == [bob.id]
     assert [str(error) for error in sandbox.errors] == ["no greeting"]
+
+
+@pytest.mark.parametrize("by", ["middleware", "filter"])
+async def test_who_is_kept_out_of_the_bot_opens_no_gift(shop: Shop, sandbox: BotSandbox, by: str) -> None:
+    alice, bob, carol = (sandbox.user(name, stars=100) for name in ("Alice", "Bob", "Carol"))
+    link = await buy(alice)
+
+    async def keep_out(handler: Any, event: Any, data: dict[str, Any]) -> Any:
+        return None if event.from_user.id == bob.id else await handler(event, data)
+
+    if by == "middleware":
+        shop.dp.message.outer_middleware(keep_out)
+    else:
+        shop.dp.message.filter(F.from_user.id != bob.id)
+    await bob.send(link)
+    assert said(bob) == []
+    await carol.send(link)
+
+    assert [event.recipient_id for event in shop.delivered] == [carol.id]
+    assert said(carol) == ["Welcome", "Your pro is on"]
+
+
+async def test_a_gift_is_opened_though_its_stage_was_limited_and_sold_out_since(
+    shop: Shop, sandbox: BotSandbox
+) -> None:
+    alice, bob, carol = (sandbox.user(name, stars=100) for name in ("Alice", "Bob", "Carol"))
+    link = await buy(alice)
+    shop.pay.create_payment_stage("pro", replace(STAGES["pro"], stock=1), replace=True)
+    await buy(carol)
+
+    await bob.send(link)
+
+    assert [event.recipient_id for event in shop.delivered] == [bob.id]
+    assert await shop.pay.access(bob.id, "pro") is not None
+
+
+async def test_a_storage_that_fails_is_told_to_the_opener_and_the_gift_waits(
+    shop: Shop, sandbox: BotSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = sandbox.user("Alice", stars=100), sandbox.user("Bob")
+    link = await buy(alice)
+
+    async def fail(*_: Any, **__: Any) -> None:
+        raise ConnectionError("the storage is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(shop.pay._shop.charges, "change", fail)
+        await bob.send(link)
+    assert said(bob)[0] == "Welcome" and len(said(bob)) == 2 and shop.delivered == []
+
+    await bob.send(link)
+    assert [event.recipient_id for event in shop.delivered] == [bob.id]
 
 
 async def test_an_unopened_gift_waits_for_years_without_being_a_persons_business(

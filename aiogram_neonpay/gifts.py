@@ -20,7 +20,7 @@ from aiogram.utils.deep_linking import create_deep_link
 
 from aiogram_neonpay.events import answer
 from aiogram_neonpay.ledger.base import CHARGE, RecordKey
-from aiogram_neonpay.ledger.charges import PAID, STUCK, WRAPPED, Claim, reference_of
+from aiogram_neonpay.ledger.charges import PAID, STUCK, WRAPPED, Claim, is_refunded, reference_of
 from aiogram_neonpay.models import Gift
 from aiogram_neonpay.outcomes import Outcomes
 from aiogram_neonpay.records import names_of, user_of
@@ -146,7 +146,7 @@ class Gifts:
 
 def _refusal(known: Body, secret: str, user_id: int) -> str | None:
     """Return the key of the sentence for who may not open a gift; ``None`` for who may."""
-    if "gift" not in known or not compare_digest(known["gift"], secret):
+    if "gift" not in known or not compare_digest(known["gift"], secret) or is_refunded(known):
         return "gift_gone"
     if "recipient" in known:
         return "gift_yours" if known["recipient"] == user_id else "gift_opened"

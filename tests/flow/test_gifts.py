@@ -297,7 +297,8 @@ async def test_a_refund_of_an_opened_gift_takes_back_what_its_opener_has(
     shop: Shop, sandbox: BotSandbox, by: str
 ) -> None:
     alice, bob = sandbox.user("Alice", stars=100), sandbox.user("Bob")
-    await bob.send(await buy(alice))
+    link = await buy(alice)
+    await bob.send(link)
     transaction_id = str(shop.delivered[0].transaction_id)
     if by == "the bot":
         await shop.pay.refund(transaction_id)
@@ -309,6 +310,8 @@ async def test_a_refund_of_an_opened_gift_takes_back_what_its_opener_has(
     assert alice.balance == 100
     assert shop.heard == ["refunded"]
     assert said(alice)[-1] == "Your Stars are back"
+    await bob.send(link)
+    assert said(bob)[-1] == "This gift is not there any more."
 
 
 async def test_a_repeated_update_gives_nothing_more(shop: Shop, sandbox: BotSandbox) -> None:

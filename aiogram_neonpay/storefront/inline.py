@@ -160,15 +160,16 @@ class InlineCounter:
     async def _result(
         self, neonpay: NeonPay, bot: Bot, query: InlineQuery, stage_id: str, amount: int | None
     ) -> InlineQueryResultArticle | None:
-        """Return the result for a stage, or ``None`` where its price is the buyer's to say and was not said."""
+        """Return the result for a stage, or ``None`` where the buyer says the price and has typed none."""
         stage = await neonpay.load_stage(stage_id)
         if stage is None:
             raise StageNotFoundError(stage_id)
-        if stage.price is None and amount is None:
-            return None
         asker = query.from_user
         wanted = amount if stage.price is None else None
-        price = stage.amount_for(wanted)
+        try:
+            price = stage.amount_for(wanted)
+        except ValidationError:  # somebody is typing: half a number is nothing to warn of
+            return None
         title = f"{stage.title} · {price} ⭐"
         if stage.subscription:
             ref = asker.id if self.ref else None

@@ -157,6 +157,14 @@ async def test_a_search_of_the_authors_own_serves_a_catalog_in_a_database() -> N
         assert scene.sandbox.errors == []
 
 
+async def test_an_amount_that_is_not_for_sale_is_not_offered_and_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    async with shop(inline_router()) as scene:
+        for typed in ("donate", "donate 0", "donate 999999999999"):
+            assert await scene.found(typed) == []
+        assert await scene.found("donate 50") == ["donate"]
+    assert [record.message for record in caplog.records if "not offered" in record.message] == []
+
+
 async def test_more_is_given_as_somebody_scrolls() -> None:
     async with shop(inline_router(per_page=3)) as scene:
         assert await scene.found("") == ["pack", "mug", "club"]

@@ -1,4 +1,4 @@
-"""Ends a conversation with the support when something else is said, and lets the bot have that in the state it put back.
+"""Ends a conversation with the support when something else is said, and lets the bot have that, in the state put back.
 
 A filter for states looks at what aiogram read before any router was asked. Whoever leaves a state within a router and
 skips on has the other routers look for handlers of the state that was left: so they are asked anew.

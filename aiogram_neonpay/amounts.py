@@ -36,7 +36,7 @@ from aiogram_neonpay.places import place_of
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.stages import PaymentStage
 
-__all__ = ["ASKED_FOR", "ASKING", "AmountGate", "limits_in"]
+__all__ = ["ASKED_FOR", "ASKING", "AmountGate", "limits_in", "number_in"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
@@ -191,7 +191,7 @@ class AmountGate(Gate):
             return None
         if (message.from_user.id, message.chat.id) != (question["user"], question["chat"]):
             return None
-        amount = _number_in(message.text)
+        amount = number_in(message.text)
         if self._shop.clock() > question["until"]:
             await self._put_back(state, question)
             return None if amount is None else self._on_late
@@ -219,7 +219,7 @@ class AmountGate(Gate):
     async def _on_amount(self, message: Message, data: dict[str, Any]) -> None:
         bot: Bot = data["bot"]
         question = await self._open(data["state"])
-        amount = _number_in(message.text or "")
+        amount = number_in(message.text or "")
         if question is None or amount is None:
             return  # answered by another worker meanwhile
         stage = await self._stage(question["stage"])
@@ -295,7 +295,8 @@ def limits_in(stage: PaymentStage, key: str) -> tuple[str, dict[str, Any]]:
     return key, {"lowest": stage.min_price, "highest": stage.highest}
 
 
-def _number_in(text: str) -> int | None:
+def number_in(text: str) -> int | None:
+    """Return the number of Stars that somebody wrote, such as ``1 000`` or ``77 ⭐``; ``None`` for anything else."""
     found = _NUMBER.fullmatch(text.strip())
     return None if found is None else int(re.sub(r"\s", "", found[1]))
 

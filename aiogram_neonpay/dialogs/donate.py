@@ -12,6 +12,7 @@ from aiogram_dialog.api.internal import TextWidget
 from aiogram_dialog.widgets.input import TextInput
 from aiogram_dialog.widgets.kbd import Cancel
 
+from aiogram_neonpay.amounts import number_in
 from aiogram_neonpay.checks import check_stage_id
 from aiogram_neonpay.dialogs.parts import Buttons, Teller, assemble, check_states, switch, text_or
 from aiogram_neonpay.dialogs.sale import say
@@ -28,10 +29,10 @@ def _whole(text: str) -> int:
 
     :raises ValueError: when it is none.
     """
-    digits = text.replace("⭐", "").replace("\ufe0f", "").strip()
-    if not digits.isdecimal() or len(digits) > 12:
+    amount = number_in(text)
+    if amount is None:
         raise ValueError(text)
-    return int(digits)
+    return amount
 
 
 def donate_dialog(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from aiogram import Bot
 from aiogram.types import CallbackQuery, Message
 from aiogram_dialog import DialogManager
 from aiogram_dialog.api.internal import ReplyCallbackQuery
@@ -23,6 +25,8 @@ LAST_SALE = "_neonpay_sale"
 """Where a dialog's data hold what was offered last."""
 DOUBLE_TAP = 2.0
 """Seconds within which the same button is taken to have been tapped twice."""
+PATIENCE = 2.0
+"""Seconds to wait for the storage to say whether another worker answers the same tap."""
 
 
 def neonpay_of(data: Mapping[str, Any]) -> NeonPay:
@@ -71,16 +75,47 @@ async def sell(
         return True
     way = WayBack.from_manager(manager, widget_id)
     buyer = data["event_from_user"].id
+    paid = dialog_data.get("payment")
+    seen = [manager.current_context().id, offer, last, paid.get("transaction_id") if isinstance(paid, dict) else None]
+    is_first, tap = (True, None) if isinstance(event, Message) else await _take(neonpay, data["bot"], buyer, seen)
+    if not is_first:
+        return True
     try:
         await neonpay.answer_payment(
             event, stage_id, amount=amount, metadata={**(metadata or {}), KEY: way.pack(buyer)}, bot=data["bot"]
         )
     except (PaymentError, ValidationError) as error:
         logger.warning("a tap on %r could not be answered with an invoice of %r: %s", widget_id, stage_id, error)
+        await _let_again(neonpay, data["bot"], buyer, tap)
         await say(event, neonpay.texts.get("unavailable", language_of(data)))
         return False
+    except BaseException:
+        await _let_again(neonpay, data["bot"], buyer, tap)
+        raise
     dialog_data[LAST_SALE] = [*offer, now]
     return True
+
+
+async def _take(neonpay: NeonPay, bot: Bot, buyer: int, seen: list[Any]) -> tuple[bool, dict[str, Any] | None]:
+    """Whether no other worker answers the same tap: two that came at once saw the same dialog.
+
+    A storage that does not answer keeps nobody from buying.
+    """
+    try:
+        return await asyncio.wait_for(neonpay._shop.taps.take(bot.id, buyer, f"dialog:{seen!r}"), PATIENCE)
+    except Exception:
+        logger.exception("whether a button was tapped twice could not be found out; the tap is answered")
+        return True, None
+
+
+async def _let_again(neonpay: NeonPay, bot: Bot, buyer: int, tap: dict[str, Any] | None) -> None:
+    """Let a tap that brought no invoice be made again."""
+    if tap is None:
+        return
+    try:
+        await neonpay._shop.taps.give_back(bot.id, buyer, tap)
+    except Exception:
+        logger.exception("a tap that failed is not taken again for a while")
 
 
 def sold(dialog_data: dict[str, Any]) -> None:

@@ -278,6 +278,16 @@ async def test_donations_by_button_by_counter_and_written(sandbox: BotSandbox, a
     assert not sandbox.errors
 
 
+@pytest.mark.parametrize("written", ["1 000 ⭐", "+1000", "1\u00a0000"])
+async def test_a_donation_may_be_written_as_people_write_numbers(written: str) -> None:
+    stages = {"donate": PaymentStage("Donation", "Any amount", None, max_price=2000)}
+    async with BotSandbox(bot_with(donate_dialog(), stages=stages)) as sandbox:
+        alice = sandbox.user("Alice", stars=1000)
+        await alice.send("/donate")
+        await alice.send(written)
+        assert alice.messages()[-1].amount == 1000
+
+
 @pytest.mark.parametrize(
     ("language", "thanks"),
     [("en", "Thank you for 21 Stars!"), ("ru", "Спасибо за 21 звезду!"), ("az", "21 ulduz üçün təşəkkürlər!")],

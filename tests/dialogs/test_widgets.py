@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import sys
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 from aiogram import Dispatcher, Router
+from aiogram.fsm.storage.memory import MemoryStorage
 from aiogram.methods import AnswerCallbackQuery, SendInvoice
 from aiogram.types import CallbackQuery, Message
 from aiogram_dialog import Dialog, DialogManager, Window, setup_dialogs
 from aiogram_dialog.test_tools import BotClient, MockMessageManager
+from aiogram_dialog.test_tools.keyboard import InlineButtonTextLocator
 from aiogram_dialog.widgets.kbd import Button, Column, Keyboard, ListGroup, ScrollingGroup
 from aiogram_dialog.widgets.text import Const, Format, List
 
@@ -332,3 +336,45 @@ async def test_windows_need_no_token_to_be_rendered() -> None:
     dp = dispatcher(neonpay_router(STAGES), dialog, message_manager=messages)
     await BotClient(dp).send("/start")  # the bot of aiogram-dialog's tools has none
     assert messages.last_message().text == "40 ⭐ a month"
+
+
+class Remote(MemoryStorage):
+    """A storage of which each worker gets its own copy, as of a server's."""
+
+    async def get_data(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return copy.deepcopy(await super().get_data(*args, **kwargs))
+
+
+async def test_two_taps_that_two_workers_get_at_once_make_one_invoice(bot: RecordingBot) -> None:
+    storage, messages = Remote(), MockMessageManager()
+    workers = [
+        dispatcher(
+            neonpay_router(STAGES),
+            Dialog(Window(Const("."), Buy("Buy", "sticker", id="buy"), state=Stand.main)),
+            storage=storage,
+            message_manager=messages,
+        )
+        for _ in range(2)
+    ]
+    there: list[Any] = []
+    both = asyncio.Event()
+
+    async def meet(handler: Any, event: Any, data: dict[str, Any]) -> Any:
+        """Go on when both have read what the dialog knows."""
+        there.append(event)
+        if len(there) >= 2:
+            both.set()
+        await both.wait()
+        return await handler(event, data)
+
+    for worker in workers:
+        worker.callback_query.middleware(meet)
+    first = Client(workers[0], messages, bot)
+    second = Client(workers[1], messages, bot)
+    await first.send("/start")
+    shown = messages.last_message()
+    await asyncio.gather(*(someone.click(shown, InlineButtonTextLocator("Buy")) for someone in (first, second)))
+    assert sold(bot) == [("Sticker", 5)]
+    await first.pay(bot, 5)
+    await first.tap("Buy")
+    assert len(sold(bot)) == 2

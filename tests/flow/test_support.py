@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from aiogram import Bot, Dispatcher, Router
 from aiogram.client.default import DefaultBotProperties
-from aiogram.filters import Command
+from aiogram.filters import Command, StateFilter
 from aiogram.fsm.context import FSMContext
 from aiogram.fsm.state import State, StatesGroup
 from aiogram.types import BotCommand, Message
@@ -20,6 +20,7 @@ from aiogram_neonpay import (
     PaymentCompleted,
     PaymentStage,
     ValidationError,
+    donate_keyboard,
     neonpay_router,
     support_router,
 )
@@ -114,6 +115,43 @@ async def scene(options: SandboxOptions) -> AsyncIterator[Scene]:
 
 
 # The conversation
+
+
+async def test_a_command_that_interrupts_is_handled_in_the_state_that_was_there_before(scene: Scene) -> None:
+    async def begin(message: Message) -> None:
+        await message.answer("Begun")
+
+    scene.shop.router.message.handlers.clear()
+    scene.shop.router.message.register(begin, StateFilter(None), Command("begin"))
+    scene.open()
+    await scene.alice.send("/paysupport")
+    await scene.alice.send("/begin")
+    assert scene.said()[-1] == "Begun"
+    await scene.alice.send("/paysupport")
+    await scene.alice.send("/terms")
+    assert "Terms of sale" in scene.said()[-1]
+    await scene.alice.send("/begin")
+    assert scene.said()[-1] == "Begun"
+
+
+async def test_a_conversation_left_while_an_amount_is_asked_for_takes_nothing_afterwards(scene: Scene) -> None:
+    async def give(message: Message) -> None:
+        await message.answer("How much?", reply_markup=donate_keyboard([1], custom=True, stage_id="tip"))
+
+    scene.shop.pay.create_payment_stage("tip", PaymentStage("Tip", "Any", None))
+    scene.shop.dp.message.register(give, Command("give"))
+    scene.open()
+    await scene.alice.send("/give")
+    keyboard = scene.alice.messages()[-1]
+    await scene.alice.send("/form")
+    await scene.alice.send("/paysupport")
+    question = scene.alice.messages()[-1]
+    await scene.alice.tap("Other amount", message=keyboard)
+    await scene.alice.tap("Cancel", message=question)
+    await scene.alice.send("7")
+    assert (await scene.alice.pay()).ok
+    await scene.alice.send("Alice")
+    assert (scene.posted(), scene.shop.heard) == ([], ["name: Alice"])
 
 
 async def test_a_question_reaches_the_admins_with_its_payment_and_the_answer_comes_back(scene: Scene) -> None:

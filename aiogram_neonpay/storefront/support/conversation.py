@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import Any
 
 from aiogram import Bot
-from aiogram.dispatcher.event.bases import SkipHandler
 from aiogram.enums import ChatType
 from aiogram.exceptions import TelegramAPIError
 from aiogram.fsm.context import FSMContext
@@ -22,7 +21,7 @@ from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.storefront.support.desk import Desk, title_of
 from aiogram_neonpay.storefront.support.taps import SupportTap
 
-__all__ = ["PARAMETER", "Asking", "Conversation"]
+__all__ = ["PARAMETER", "Asking", "Conversation", "is_left", "leave"]
 
 logger = logging.getLogger("aiogram_neonpay")
 
@@ -117,7 +116,7 @@ class Conversation:
         """Go on with what was picked."""
         language = query.from_user.language_code
         if callback_data.action == "cancel":
-            await _leave(state)
+            await leave(state)
             await self._show(query, neonpay.texts.get("support_left", language), None, anew=False)
             return
         payment: PaymentResult | None = None
@@ -160,14 +159,9 @@ class Conversation:
 
     async def cancel(self, message: Message, neonpay: NeonPay, state: FSMContext) -> None:
         """Answer ``/cancel``."""
-        await _leave(state)
+        await leave(state)
         language = message.from_user.language_code if message.from_user is not None else None
         await message.answer(neonpay.texts.get("support_left", language), parse_mode=None)
-
-    async def interrupt(self, message: Message, state: FSMContext) -> None:
-        """Leave when another command comes, and let the bot have it."""
-        await _leave(state)
-        raise SkipHandler
 
     async def take(self, message: Message, neonpay: NeonPay, bot: Bot, state: FSMContext) -> None:
         """Pass the question on."""
@@ -181,7 +175,7 @@ class Conversation:
             return
         asked: dict[str, Any] = (await state.get_data()).get(KEY) or {}
         if not self._brake.is_free(bot.id, message, user.id):
-            await _leave(state)
+            await leave(state)
             await message.answer(say("support_wait", language), parse_mode=None)
             return
         self._brake.note(bot.id, message, user.id)
@@ -201,7 +195,7 @@ class Conversation:
                 text = say("support_failed_contact", language, contact=self._contact)
         else:
             text = say("support_sent", language)
-        await _leave(state)
+        await leave(state)
         await message.answer(text, parse_mode=None)
         if asked.get("shown"):
             with suppress(TelegramAPIError):  # what it cancels is done; that the button is gone already is no news
@@ -218,14 +212,22 @@ async def _ask(state: FSMContext, payment: PaymentResult | None, shown: Message)
     await state.set_state(Asking.question)
 
 
-async def _leave(state: FSMContext) -> None:
+async def leave(state: FSMContext) -> None:
     """Bring somebody back to the state in which they were before."""
     data = await state.get_data()
     asked = data.pop(KEY, None)
-    if asked is not None:
-        await state.set_data(data)
     if await state.get_state() == Asking.question.state:
+        await state.set_data(data)
         await state.set_state((asked or {}).get("before"))
+    elif asked is not None:
+        # Another question has been asked since, and will put our state back: Interruption ends it then.
+        await state.update_data({KEY: {"left": True, "before": asked.get("before")}})
+
+
+async def is_left(state: FSMContext) -> bool:
+    """Whether somebody in our state has left the conversation already, while they were asked something else."""
+    asked = (await state.get_data()).get(KEY)
+    return asked is None or "left" in asked
 
 
 async def _payments(neonpay: NeonPay, user_id: int, bot: Bot) -> list[PaymentResult]:

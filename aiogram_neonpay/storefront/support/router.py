@@ -15,6 +15,7 @@ from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.storefront.commands import add_commands
 from aiogram_neonpay.storefront.support.conversation import PARAMETER, Asking, Conversation
 from aiogram_neonpay.storefront.support.desk import Desk
+from aiogram_neonpay.storefront.support.interruption import Interruption
 from aiogram_neonpay.storefront.support.pages import Page, PageSource
 from aiogram_neonpay.storefront.support.taps import SupportTap
 
@@ -75,11 +76,11 @@ def support_router(
         desk = Desk(chat, message_thread_id, language)
         conversation = Conversation(desk, contact, per_hour)
         asking = StateFilter(Asking.question)
+        router.message.outer_middleware(Interruption(router))
         router.message.register(conversation.cancel, asking, Command("cancel"), is_private)
-        router.message.register(conversation.interrupt, asking, is_command, is_private)
         router.message.register(conversation.begin, Command("paysupport"))
         router.message.register(conversation.begin, CommandStart(deep_link=True, magic=F.args == PARAMETER))
-        router.message.register(conversation.take, asking, is_no_command, is_private)
+        router.message.register(conversation.take, asking, is_private)
         router.message.register(desk.answer, desk.is_answer)
         router.callback_query.register(conversation.tapped, SupportTap.filter())
     else:
@@ -93,16 +94,6 @@ def support_router(
 async def is_private(message: Message) -> bool:
     """Whether a message was written in the private chat with the bot."""
     return message.chat.type == ChatType.PRIVATE
-
-
-async def is_command(message: Message) -> bool:
-    """Whether a message is a command."""
-    return message.text is not None and message.text.startswith("/")
-
-
-async def is_no_command(message: Message) -> bool:
-    """Whether a message is anything else."""
-    return not await is_command(message)
 
 
 async def register_commands(neonpay: NeonPay, bot: Bot | None = None, bots: tuple[Bot, ...] = (), **_: Any) -> None:

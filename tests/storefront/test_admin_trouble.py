@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from aiogram.methods import SendMessage
+from aiogram.types import LinkPreviewOptions
 
 from aiogram_neonpay.storefront.admin.commands import Grant, parse_grant, parse_revoke
 from aiogram_neonpay.testing import BotSandbox, BotUser
-from tests.storefront.office import Office, sell, words
+from tests.storefront.office import ADMIN, Office, sell, words
+from tests.telegram import RecordingBot, text
 
 pytestmark = pytest.mark.asyncio
 
@@ -92,3 +95,12 @@ async def test_a_revocation_with_an_open_quote_is_not_read() -> None:
 async def test_a_reason_may_stand_on_its_own_line(alice: BotUser, admin: BotUser) -> None:
     await admin.send(f"/payrefund {await sell(alice)}\nit was broken")
     assert "Reason: it was broken" in words(admin)
+
+
+async def test_an_address_in_an_order_is_no_preview_and_turns_no_line_around() -> None:
+    office, bot = Office(), RecordingBot()
+    await office.dp.feed_raw_update(bot, text("/payrefund charge 7 see\u061c https://example.com", ADMIN))
+    question = bot.sent(SendMessage)[-1]
+    assert question.text.endswith("Reason: see https://example.com")
+    assert isinstance(question.link_preview_options, LinkPreviewOptions)
+    assert question.link_preview_options.is_disabled

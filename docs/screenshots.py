@@ -31,7 +31,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for examples.*
 
-from aiogram_neonpay import NeonPay, catalog_keyboard, inline_router, support_router
+from aiogram_neonpay import NeonPay, admin_router, catalog_keyboard, support_router
 from aiogram_neonpay.sandbox import Clock, RunningSandbox, Sandbox, serve_dispatcher
 from examples import demo, dialog_shop, donations, shop
 
@@ -146,6 +146,22 @@ async def support(scene: Scene) -> None:
     await expect(scene.page.get_by_role("button", name="Write back")).to_be_visible()
 
 
+async def administration(scene: Scene) -> None:
+    await scene.buy_a_postcard()
+    alice = scene.running.users["Alice"]
+    await alice.send(f"/payfind {alice.id}")
+    await scene.page.get_by_role("log").get_by_role("button", name="1", exact=True).click()
+    await expect(scene.page.get_by_role("button", name="Refund").last).to_be_visible()
+
+
+async def gift(scene: Scene) -> None:
+    alice = scene.running.users["Alice"]
+    await alice.send("/gift")
+    await scene.press("Pay 15 Stars")
+    await scene.press("Confirm and Pay 15 Stars")
+    await scene.says("start=gift_")
+
+
 async def inline(scene: Scene) -> None:
     await scene.press("Start")
     field = scene.page.get_by_role("textbox", name="Message")
@@ -170,6 +186,8 @@ PICTURES: dict[str, tuple[Play, str, Literal["light", "dark"], bool]] = {
     "subscription": (subscription, "phone", "dark", False),
     "support": (support, "phone", "light", False),
     "inline": (inline, "phone", "light", False),
+    "administration": (administration, "desktop", "light", False),
+    "gift": (gift, "phone", "dark", False),
     "dialog-catalog": (shelf, "phone", "light", False),
     "dialog-paid": (tale, "phone", "light", False),
     "keyboards": (keyboards, "phone", "light", False),
@@ -182,7 +200,14 @@ def corner_shop() -> Dispatcher:
     """Return the demo with what it does not sell."""
     shop.random = random.Random(7)  # the same goods in every picture
     dispatcher = demo.build_dispatcher()
-    dispatcher.include_routers(extras(), inline_router())
+    dispatcher.include_router(extras())
+    return dispatcher
+
+
+def kept_by_its_buyers() -> Dispatcher:
+    """Return the shop with administration for everybody."""
+    dispatcher = shop.build_dispatcher()
+    dispatcher.include_router(admin_router(F.from_user))
     return dispatcher
 
 
@@ -190,6 +215,8 @@ def corner_shop() -> Dispatcher:
 OTHER_BOTS: dict[Play, tuple[Callable[[], Dispatcher], str]] = {
     shelf: (dialog_shop.build_dispatcher, "Tale shop"),
     tale: (dialog_shop.build_dispatcher, "Tale shop"),
+    support: (shop.build_dispatcher, "Corner shop"),
+    administration: (kept_by_its_buyers, "Corner shop"),
 }
 
 
@@ -201,6 +228,10 @@ def extras() -> Router:
     async def shelves(message: Message, neonpay: NeonPay) -> None:
         rows = [*catalog_keyboard(neonpay, per_page=3).inline_keyboard, *donations.amounts_keyboard().inline_keyboard]
         await message.answer("On the shelves:", reply_markup=InlineKeyboardMarkup(inline_keyboard=rows))
+
+    @router.message(Command("gift"))
+    async def give(message: Message, neonpay: NeonPay) -> None:
+        await neonpay.answer_payment(message, "postcard", gift=True)
 
     @router.message(Command("prints"))
     async def prints(message: Message, bot: Bot) -> None:

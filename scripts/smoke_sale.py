@@ -52,7 +52,7 @@ def import_everything() -> int:
             continue
         try:
             importlib.import_module(found.name)
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             if (error.name or "").partition(".")[0] not in OPTIONAL:
                 raise
         count += 1

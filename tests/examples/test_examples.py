@@ -47,8 +47,8 @@ async def test_the_shop_greets_with_its_catalog_and_a_menu_of_commands(build: Ca
         greeting = await visit.hears("Welcome")
         buttons = [text for row in greeting.buttons for text in row]
         assert [text for text in buttons if "Fortune cookie, 1 ⭐" in text]
-        (menu,) = [call for call in visit.running.sandbox.calls if call.method == "setMyCommands"]
-        assert all(command in str(menu.params["commands"]) for command in ("shop", "status", "refund"))
+        menus = [str(call.params["commands"]) for call in visit.running.sandbox.calls if call.method == "setMyCommands"]
+        assert all(command in menus[0] for command in ("shop", "status", "refund"))
         await visit.user.send("/shop")
         await visit.hears("On the shelves")
 
@@ -242,3 +242,18 @@ async def test_the_demo_greets_once_with_products_and_donations() -> None:
         assert (await visit.buys("Fortune")).ok
         await visit.hears("The server just blushed")
         await visit.hears("Receipt:")
+
+
+async def test_the_demo_has_a_counter_for_questions_and_one_for_who_keeps_the_shop() -> None:
+    async with visiting(demo.build_dispatcher(), "Dana") as visit:
+        await visit.user.send("/terms")
+        await visit.hears("@corner_shop")
+        await visit.user.send("/payadmin")
+        await visit.hears("/paystuck")
+
+
+async def test_the_demo_shows_its_counter_to_nobody_else() -> None:
+    async with visiting(demo.build_dispatcher()) as visit:
+        await visit.user.send("/payadmin")
+        await visit.quiet()
+        assert not visit.answers("/paystuck")

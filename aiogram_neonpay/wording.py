@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from aiogram.types import MessageEntity
+from aiogram.types import LinkPreviewOptions, MessageEntity
 
 from aiogram_neonpay.redaction import redacted
 
@@ -29,7 +29,9 @@ REASONS = frozenset(
 """Why a payment waits: each has its phrase."""
 
 # Line breaks and control characters, and those that turn the direction of what follows.
-_HARMFUL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]+")
+_HARMFUL = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]+"
+)
 
 
 def plain(text: object, limit: int) -> str:
@@ -85,7 +87,8 @@ class Lines:
 
     def content(self) -> dict[str, Any]:
         """Return the parameters of ``sendMessage`` and ``editMessageText`` that carry it."""
-        return {"text": self._text, "entities": self._entities, "parse_mode": None}
+        preview = LinkPreviewOptions(is_disabled=True)  # of an address that somebody else wrote
+        return {"text": self._text, "entities": self._entities, "parse_mode": None, "link_preview_options": preview}
 
 
 def _units(text: str) -> int:

@@ -53,7 +53,8 @@ class Bulletins:
             now = self._clock()
             fresh, fields = _news(known, alerts, is_low)
             state = known
-            if fresh and not untold(known) and not 0 <= now - known.get("opened", 0.0) < self._window:
+            is_over = not 0 <= now - known.get("opened", 0.0) < self._window
+            if fresh and is_over and not untold(known):
                 state = {"opened": now, "counts": {}, "latest": [], "told": 0, "message": None}
             if fresh:
                 counts = dict(state.get("counts", {}))
@@ -64,6 +65,9 @@ class Bulletins:
             is_free = not 0 < known.get("until", 0.0) - now <= self._lease
             if is_free and untold({**known, **fields}):
                 fields.update(teller=teller, until=now + self._lease)
+                if is_over and {**known, **fields}.get("message") is not None:
+                    # Nobody notices that an old message is edited: all of it is told anew.
+                    fields.update(opened=now, message=None, told=0)
             return fields or None
 
         return await self._change(bot_id, change)

@@ -138,6 +138,20 @@ async def test_no_failure_of_telegram_fails_a_delivery_or_loses_an_alert(
     assert "1 payment is unmatched" in message
 
 
+async def test_what_could_not_be_told_for_hours_is_told_in_a_new_message(
+    sandbox: BotSandbox, alice: BotUser, admin: BotUser
+) -> None:
+    await sell(alice, "orphan")
+    sandbox.faults.add("editMessageText", error=500)
+    await sell(alice, "orphan")
+    assert len(told(admin)) == 1 and "1 payment is" in told(admin)[0]
+    await sandbox.advance(hours=3)
+    assert len(told(admin)) == 2 and "2 payments are unmatched" in told(admin)[1]
+    sandbox.faults.clear()
+    await sandbox.advance(hours=2)
+    assert len(told(admin)) == 2
+
+
 async def test_a_message_that_is_gone_is_sent_anew(
     office: Office, sandbox: BotSandbox, alice: BotUser, admin: BotUser
 ) -> None:

@@ -38,9 +38,12 @@ LONGEST_REASON = 400
 """Characters of a reason; the ledger keeps 500, with the admin's id before it."""
 
 _NAME = re.compile(r"[a-z0-9_]{1,32}")
-_WORD = re.compile(r'"([^"]*)"|(\S+)')
-_SPAN = re.compile(r"(\d{1,6})([hdw])")
-_USES = re.compile(r"x(\d{1,7})")
+_WORD = re.compile(r'"([^"]*)"|“([^”]*)”|«([^»]*)»|(\S+)')  # telephones turn quotes as they like
+_QUOTES = '"“”«»„'
+_SPAN = re.compile(r"([0-9]{1,6})([hdw])", re.IGNORECASE)
+_USES = re.compile(r"x([0-9]{1,7})", re.IGNORECASE)
+_FIGURES = re.compile(r"[-+−]?\d.*|x\W*\d*", re.IGNORECASE)
+"""What might be meant as a time or a number of uses."""
 _SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -91,35 +94,50 @@ def user_in(word: str) -> int | None:
 
 def first_word(text: str) -> tuple[str, str]:
     """Return the first word, and what follows it."""
-    word, _, rest = text.strip().partition(" ")
-    return word, rest.strip()
+    words = text.split(maxsplit=1)
+    return words[0] if words else "", words[1].strip() if len(words) > 1 else ""
 
 
 def parse_grant(text: str) -> Grant | None:
-    """Read whom to grant what; ``None`` if that cannot be read."""
+    """Read whom to grant what; ``None`` if that cannot be read.
+
+    What looks like a time or a number and is none that we know is no reason: it would make access one for ever.
+    """
     words, rests = _split(text)
-    user = user_in(words[0]) if len(words) > 1 else None
+    user = _target(words)
     if user is None:
         return None
     seconds, uses, at = None, None, 2
-    if at < len(words) and (span := _SPAN.fullmatch(words[at])):
-        seconds, at = int(span[1]) * _SECONDS[span[2]], at + 1
-    if at < len(words) and (count := _USES.fullmatch(words[at])):
-        uses, at = int(count[1]), at + 1
+    while at < len(words):
+        if seconds is None and (span := _SPAN.fullmatch(words[at])):
+            seconds = int(span[1]) * _SECONDS[span[2].lower()]
+        elif uses is None and (count := _USES.fullmatch(words[at])):
+            uses = int(count[1])
+        elif _FIGURES.fullmatch(words[at]):
+            return None
+        else:
+            break
+        at += 1
     return Grant(user, words[1], seconds, uses, _reason(rests[at - 1]))
 
 
 def parse_revoke(text: str) -> Revoke | None:
     """Read from whom to take what; ``None`` if that cannot be read."""
     words, rests = _split(text)
-    user = user_in(words[0]) if len(words) > 1 else None
+    user = _target(words)
     return None if user is None else Revoke(user, words[1], _reason(rests[1]))
+
+
+def _target(words: list[str]) -> int | None:
+    """Return the user of an order about access; ``None`` if there is none, or the name's quotes are not closed."""
+    is_whole = len(words) > 1 and words[1][:1] not in _QUOTES
+    return user_in(words[0]) if is_whole else None
 
 
 def _split(text: str) -> tuple[list[str], list[str]]:
     """Return the words, some in quotes, and what follows each of them."""
     found = list(_WORD.finditer(text))
-    words = [match[1] if match[1] is not None else match[2] for match in found]
+    words = [match[match.lastindex or 0] for match in found]
     return words, [text[match.end() :].strip() for match in found]
 
 

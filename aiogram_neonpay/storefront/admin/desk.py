@@ -128,9 +128,11 @@ class _Desk:
         screen = Screen(query, query.from_user, bot)
         action = _TAPS.get(callback_data.do)
         page = min(max(callback_data.page, 0), MOST_PAGES)
-        if action is not None:
-            await self._do(action, _Order(neonpay, screen, _say(neonpay, screen), callback_data.id, page))
-        await screen.end()
+        try:
+            if action is not None:
+                await self._do(action, _Order(neonpay, screen, _say(neonpay, screen), callback_data.id, page))
+        finally:
+            await screen.end()
 
     async def _do(self, action: _Action, order: _Order) -> None:
         screen, say = order.screen, order.say

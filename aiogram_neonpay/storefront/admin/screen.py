@@ -6,12 +6,15 @@ import logging
 from typing import Any
 
 from aiogram import Bot
-from aiogram.exceptions import TelegramAPIError, TelegramBadRequest
+from aiogram.exceptions import TelegramAPIError
 from aiogram.types import CallbackQuery, Message, User
 
 __all__ = ["Screen"]
 
 logger = logging.getLogger("aiogram_neonpay")
+
+LONGEST_ALERT = 200
+"""Characters of an answer to a tap (Bot API ``answerCallbackQuery``)."""
 
 
 class Screen:
@@ -29,24 +32,41 @@ class Screen:
         self._shown = self._source if self._query is not None else None
 
     async def show(self, page: dict[str, Any]) -> None:
-        """Show a page; a later one takes its place."""
+        """Show a page; a later one takes its place.
+
+        What it tells is done already: where Telegram takes no message, it is told over the chat, or logged.
+        """
+        try:
+            await self._put(page)
+        except TelegramAPIError as error:
+            logger.warning("admin %s was not shown what was done (%s)", self.user.id, error.message)
+            await self.end(page["text"][:LONGEST_ALERT])
+
+    async def _put(self, page: dict[str, Any]) -> None:
         if isinstance(self._shown, Message):
             try:
                 await self._shown.edit_text(**page)
                 return
-            except TelegramBadRequest as error:
+            except TelegramAPIError as error:
                 if "message is not modified" in error.message:
                     return
-                # It is too old to be edited, or gone.
+                # It is too old to be edited, or gone, or Telegram does not edit now.
         if isinstance(self._source, Message):
             self._shown = await self._source.answer(**page)
         elif self._source is not None:
             self._shown = await self.bot.send_message(self._source.chat.id, **page)
 
     async def begin(self, words: str) -> None:
-        """Say that something is done that takes a while; there is nothing to tap meanwhile."""
-        await self.show({"text": words, "parse_mode": None})
-        await self.end()
+        """Say that something is done that takes a while; there is nothing to tap meanwhile.
+
+        It is done whether or not Telegram shows this: a confirmation is taken by now, and cannot be given again.
+        """
+        try:
+            await self._put({"text": words, "parse_mode": None})
+        except TelegramAPIError as error:
+            logger.info("admin %s was not told to wait (%s)", self.user.id, error.message)
+        else:
+            await self.end()
 
     async def end(self, alert: str | None = None) -> None:
         """Answer the tap, if it is one and was not answered yet.

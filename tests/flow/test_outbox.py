@@ -217,7 +217,7 @@ async def test_a_handler_may_refund_what_it_is_delivering(bot: RecordingBot, pay
 
     @pay.completed
     async def grant(event: PaymentCompleted, neonpay: NeonPay) -> None:
-        result = await asyncio.wait_for(neonpay.refund(str(event.transaction_id), "out of stock"), 1)
+        result = await asyncio.wait_for(neonpay.refund(str(event.transaction_id), "out of stock"), 20)
         order.append(f"granted, {result.status}")
 
     @pay.refunded

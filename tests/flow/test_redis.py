@@ -79,7 +79,7 @@ async def test_a_checkout_passes_the_lock_of_a_dead_process(workers: list[Worker
     key = StorageKey(bot_id=worker.bot.id, chat_id=ALICE, user_id=ALICE)
     await worker.storage.redis.set(worker.storage.key_builder.build(key, "lock"), "dead", px=60_000)
     await worker.pay.create_link("premium")
-    await asyncio.wait_for(worker.feed(pre_checkout(worker.bot.payload())), 1)
+    await asyncio.wait_for(worker.feed(pre_checkout(worker.bot.payload())), 20)
     assert worker.bot.sent(AnswerPreCheckoutQuery)[-1].ok
 
 
@@ -95,7 +95,7 @@ async def test_a_checkout_passes_the_lock_of_the_users_running_handler(workers: 
     task = asyncio.create_task(worker.feed(text("work")))
     await started.wait()
     await worker.pay.create_link("premium")
-    await asyncio.wait_for(worker.feed(pre_checkout(worker.bot.payload())), 1)
+    await asyncio.wait_for(worker.feed(pre_checkout(worker.bot.payload())), 20)
     assert worker.bot.sent(AnswerPreCheckoutQuery)[-1].ok
     release.set()
     await task

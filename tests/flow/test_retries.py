@@ -438,7 +438,7 @@ async def test_a_redelivery_from_the_buyers_own_handler_does_not_wait_for_its_lo
 
     await sell(bot, dp, pay)
     async with running(dp, bot):
-        await asyncio.wait_for(dp.feed_raw_update(bot, text("again")), 2)
+        await asyncio.wait_for(dp.feed_raw_update(bot, text("again")), 20)
         await settled(lambda: len(heard) == 2)
 
 

@@ -213,9 +213,9 @@ async def test_a_record_changed_by_something_else_fails_loudly_instead_of_being_
     await storage.update_data(storage_key(key), {"state": "paid"})
 
     with pytest.raises(LedgerError, match="changed by something else"):
-        await asyncio.wait_for(charges.claim_delivery(BOT, paid()), 5)
+        await asyncio.wait_for(charges.claim_delivery(BOT, paid()), 20)
     with pytest.raises(LedgerError, match="changed by something else"):
-        await asyncio.wait_for(charges.change(key, lambda known: {"note": "x"}), 5)
+        await asyncio.wait_for(charges.change(key, lambda known: {"note": "x"}), 20)
 
 
 async def test_a_storage_with_the_default_key_builder_and_a_ttl_loses_nothing(redis: Redis, redis_url: str) -> None:

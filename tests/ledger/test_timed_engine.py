@@ -80,12 +80,12 @@ async def test_a_cancelled_caller_stays_cancelled(ledger: Ledger) -> None:
 
 async def test_a_settlement_that_was_given_up_can_be_repeated(ledger: Ledger) -> None:
     hanging = HangingEngine(ledger.connect())
-    charges = Charges(timed(hanging))
+    charges, impatient = Charges(hanging), Charges(timed(hanging))
     held = await charges.claim_delivery(ledger.bot_id, paid())
     assert held is not None
     hanging.hanging = {held.key}
     with pytest.raises(LedgerError):
-        await charges.settle(held, state=DELIVERED)
+        await impatient.settle(held, state=DELIVERED)
     hanging.hanging = set()
 
     assert await charges.settle(held, state=DELIVERED)

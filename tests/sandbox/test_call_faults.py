@@ -105,7 +105,7 @@ async def test_before_the_effect_nothing_has_happened(stand: Stand, order: dict[
 async def test_a_client_that_gives_up_on_a_slow_call_does_not_undo_it(stand: Stand) -> None:
     rule = stand.sandbox.faults.add("sendMessage", slow=30)
     with pytest.raises(TelegramNetworkError, match="timeout"):
-        await stand.bot.send_message(stand.alice.id, "x", request_timeout=0.05)  # type: ignore[arg-type]
+        await stand.bot.send_message(stand.alice.id, "x", request_timeout=0.5)  # type: ignore[arg-type]
     assert stand.alice.messages() == []
     stand.sandbox.faults.remove(rule)  # and the call goes on
     assert await stand.sandbox.until(lambda: len(stand.alice.messages()) == 1)

@@ -178,7 +178,7 @@ async def test_a_webhook_in_a_pause_leaves_its_connection_to_others(stand: Stand
 
 @pytest.mark.asyncio
 async def test_a_webhook_that_hangs_is_tried_again_with_growing_pauses() -> None:
-    sandbox = Sandbox(seed=0, clock=Clock(START, running=False), rules=Rules(polling_brake=False, webhook_timeout=0.05))
+    sandbox = Sandbox(seed=0, clock=Clock(START, running=False), rules=Rules(polling_brake=False, webhook_timeout=0.3))
     token = sandbox.create_bot("a_bot")
     alice = sandbox.create_user("Alice")
     async with (

@@ -344,7 +344,7 @@ async def test_deliveries_do_not_wait_for_alerts(workers: Workers) -> None:
         await asyncio.Event().wait()
 
     workers.bots[0].answer(SendMessage, hang)
-    await asyncio.wait_for(workers.sell(0, 3), 1)
+    await asyncio.wait_for(workers.sell(0, 3), 20)
     for task in workers.shops[0][1]._installation.feed.tasks:
         task.cancel()
 

@@ -567,4 +567,4 @@ async def test_it_closes_while_an_update_is_on_its_way() -> None:
         await sandbox.sandbox.user(alice.id).send("/menu")  # nobody waits for the bot
         for _ in range(passes):
             await asyncio.sleep(0)
-        await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(sandbox.aclose())), 3)
+        await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(sandbox.aclose())), 20)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from functools import cache
+from typing import Any, Optional, overload
 
 from aiogram import methods
 from aiogram.methods import TelegramMethod
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from aiogram_neonpay.sandbox import Call, Sandbox
 
@@ -152,7 +153,6 @@ def _meant(name: str, known: Any) -> str:
 
 def _typed(value: Any, annotation: Any) -> Any:
     """Return a parameter as aiogram types it; what was sent, where that says nothing."""
-    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
     if isinstance(value, str):
         # Everything travels as text. A number is one where the method takes numbers, also where it takes text as well.
         for kind in (int, float, bool):
@@ -163,9 +163,15 @@ def _typed(value: Any, annotation: Any) -> Any:
                     continue
         return value
     try:
-        return adapter.validate_python(value)
+        return _adapter(annotation).validate_python(value)
     except ValidationError:
         return value
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    """Return what reads values of this type. Files and aiogram's ``Default`` are types that pydantic does not know."""
+    return TypeAdapter(Optional[annotation], config=ConfigDict(arbitrary_types_allowed=True))  # noqa: UP045
 
 
 def _members(annotation: Any) -> Iterator[Any]:

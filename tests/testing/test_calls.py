@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from aiogram import Bot
-from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup, LabeledPrice
+from typing import Any
 
-from aiogram_neonpay.sandbox import Sandbox, SandboxSession
-from aiogram_neonpay.testing import RecordedCalls
+import pytest
+from aiogram import Bot, methods
+from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup, LabeledPrice, LinkPreviewOptions
+
+from aiogram_neonpay.sandbox import Call, Sandbox, SandboxSession
+from aiogram_neonpay.testing import RecordedCall, RecordedCalls
 
 pytestmark = pytest.mark.asyncio
 
@@ -51,6 +53,23 @@ async def test_numbers_and_truths_are_not_text_but_text_is(stand: Stand) -> None
     assert (call.chat_id, call.text, call.disable_notification, call.message_thread_id) == (123, "42", True, 7)
     await stand.bot.get_me()
     assert [call.method for call in stand.calls] == ["sendMessage", "getMe"]
+
+
+async def test_parameters_that_a_bot_may_have_a_default_for_are_read_as_well(stand: Stand) -> None:
+    await stand.bot.send_message(123, "<b>42</b>", parse_mode="HTML", link_preview_options={"is_disabled": True})
+    call = stand.calls.send_message.last
+    assert (call.parse_mode, call.protect_content) == ("HTML", None)
+    assert isinstance(call.link_preview_options, LinkPreviewOptions) and call.link_preview_options.is_disabled
+
+
+@pytest.mark.parametrize("value", ["42", "true", {"a": 1}, [1], None], ids=repr)
+async def test_every_parameter_of_every_method_can_be_read(value: Any) -> None:
+    kinds = [kind for kind in vars(methods).values() if isinstance(kind, type) and hasattr(kind, "__api_method__")]
+    assert len(kinds) > 100
+    for kind in kinds:
+        for name in kind.model_fields:
+            call = RecordedCall(Call(1, kind.__api_method__, {name: value}, True, None, None, 0.0))
+            getattr(call, name)
 
 
 async def test_calls_are_a_list(stand: Stand) -> None:

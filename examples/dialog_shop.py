@@ -1,7 +1,8 @@
 """A shop of ten products in three pages, a members' club, donations and receipts: ready dialogs of aiogram-dialog.
 
 With BOT_TOKEN in the environment it runs on Telegram and keeps everything in dialog_shop.db, or in the file SHOP_DB
-names. Without it, it runs in the sandbox; let a buyer on the page speak Russian or Azerbaijani, and the shop does.
+names. Without it, it runs in the sandbox; let a buyer on the page speak Russian or Azerbaijani, and every button and
+sentence of the dialogs does. What the author wrote stays as it is: the products, and what is said when one is paid.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aiogram_neonpay.dialogs import (
     Buy,
     DonateStates,
     PhraseText,
+    PriceText,
     PurchasesStates,
     ShopStates,
     donate_dialog,
@@ -53,8 +55,8 @@ STAGES = {
 def build_dispatcher(storage: BaseStorage | None = None, clock: Callable[[], float] | None = None) -> Dispatcher:
     pay, dp = neonpay_router(STAGES, clock=clock), Dispatcher(storage=storage)
     under_the_shelf = [
-        Buy("Join the club: 40 ⭐ a month", "club", id="join", when=~has_access("club")),
-        Start(Const("Donate"), id="donate", state=DonateStates.choose),
+        Buy(Const("Tale club — ") + PriceText("club"), "club", id="join", when=~has_access("club")),
+        Start(PhraseText("donate_open_button"), id="donate", state=DonateStates.choose),
         Start(PhraseText("purchases_button"), id="purchases", state=PurchasesStates.purchases),
     ]
     dp.include_routers(

@@ -18,7 +18,15 @@ from aiogram_dialog import DialogManager, StartMode, setup_dialogs
 from aiogram_dialog.widgets.kbd import Start
 from aiogram_dialog.widgets.text import Const
 
-from aiogram_neonpay import HasAccess, PaymentCompleted, PaymentRouter, PaymentStage, SQLiteStorage, neonpay_router
+from aiogram_neonpay import (
+    HasAccess,
+    PaymentCompleted,
+    PaymentRouter,
+    PaymentStage,
+    SQLiteStorage,
+    neonpay_router,
+    support_router,
+)
 from aiogram_neonpay.dialogs import (
     Buy,
     DonateStates,
@@ -60,6 +68,7 @@ def build_dispatcher(storage: BaseStorage | None = None, clock: Callable[[], flo
         Start(PhraseText("purchases_button"), id="purchases", state=PurchasesStates.purchases),
     ]
     dp.include_routers(
+        support_router(contact="@tale_shop", commands=True),  # before the dialogs, which take every message
         teller(),
         shop_dialog(category="Tales", per_page=4, buttons=under_the_shelf),
         donate_dialog(),

@@ -70,6 +70,15 @@ async def test_a_tale_is_bought_on_the_third_page(
     assert shown(reader)[0].startswith(thanks)
 
 
+async def test_support_answers_while_the_shop_is_open(sandbox: BotSandbox) -> None:
+    reader = sandbox.user("Reader", stars=100, language_code="ru")
+    await reader.send("/shop")
+    await reader.send("/paysupport")
+    assert "@tale_shop" in reader.messages()[-1].text
+    await reader.send("/terms")
+    assert reader.messages()[-1].text.startswith("Условия продажи")
+
+
 async def test_members_see_no_invitation_and_every_tale(sandbox: BotSandbox) -> None:
     reader = sandbox.user("Reader", stars=100)
     await reader.send("/tales")

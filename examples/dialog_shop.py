@@ -68,7 +68,7 @@ def build_dispatcher(storage: BaseStorage | None = None, clock: Callable[[], flo
         Start(PhraseText("purchases_button"), id="purchases", state=PurchasesStates.purchases),
     ]
     dp.include_routers(
-        support_router(contact="@tale_shop", commands=True),  # before the dialogs, which take every message
+        support_router(contact="@tale_shop"),  # before the dialogs, which take every message
         teller(),
         shop_dialog(category="Tales", per_page=4, buttons=under_the_shelf),
         donate_dialog(),

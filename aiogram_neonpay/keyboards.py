@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup
 
-from aiogram_neonpay.buttons import PageTap, StageTap, category_code, label_of, rows_of, shop_rows
+from aiogram_neonpay.buttons import MAX_PAGE, PageTap, StageTap, category_code, label_of, rows_of, shop_rows
 from aiogram_neonpay.checks import check_amount, check_stage_id, check_text
 from aiogram_neonpay.errors import StageNotFoundError, ValidationError
 from aiogram_neonpay.serving import language_in_hand, neonpay_in_hand
@@ -21,8 +21,6 @@ __all__ = ["buy_keyboard", "catalog_keyboard", "donate_keyboard", "subscription_
 
 MAX_BUTTONS = 100
 """Buttons that Telegram shows under one message."""
-MAX_PAGE = 50
-"""Products on one page of a catalog. Ours: categories need room beside them."""
 MAX_LABEL = 64
 """Characters on a button. Ours: clients cut off what is longer."""
 

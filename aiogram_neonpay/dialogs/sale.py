@@ -126,8 +126,8 @@ def sold(dialog_data: dict[str, Any]) -> None:
 async def say(event: CallbackQuery | Message, text: str) -> None:
     """Tell the buyer something in passing: over the chat after a tap, in it otherwise."""
     if isinstance(event, ReplyCallbackQuery):  # a button of a reply keyboard, which is a message in truth
-        await event.original_message.answer(text)
+        await event.original_message.answer(text, parse_mode=None)
     elif isinstance(event, CallbackQuery):
         await event.answer(text, show_alert=True)
     else:
-        await event.answer(text)
+        await event.answer(text, parse_mode=None)

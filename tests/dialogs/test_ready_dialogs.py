@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiogram import Dispatcher
+from aiogram.client.default import DefaultBotProperties
 from aiogram.filters import Command, CommandObject
 from aiogram.fsm.state import State, StatesGroup
 from aiogram.types import Message
@@ -27,7 +28,7 @@ from aiogram_neonpay.dialogs import (
     purchases_dialog,
     shop_dialog,
 )
-from aiogram_neonpay.testing import BotSandbox, BotUser
+from aiogram_neonpay.testing import BotSandbox, BotUser, SandboxOptions
 from tests.dialogs.stand import Client
 from tests.telegram import BOB, RecordingBot
 
@@ -298,6 +299,16 @@ async def test_the_thanks_are_in_the_givers_language(sandbox: BotSandbox, langua
     await someone.send("21")
     await someone.pay()
     assert window(someone)[0] == thanks
+
+
+async def test_a_bot_with_a_parse_mode_says_the_same() -> None:
+    options = SandboxOptions(bot_defaults=DefaultBotProperties(parse_mode="MarkdownV2"))
+    async with BotSandbox(bot_with(donate_dialog()), options) as sandbox:
+        alice = sandbox.user("Alice")
+        await alice.send("/donate")
+        await alice.send("much")
+        assert "Please write a whole number from 5 to 500." in [message.text for message in alice.messages()[-2:]]
+        assert sandbox.errors == []
 
 
 async def test_only_fixed_amounts_where_none_may_be_written() -> None:

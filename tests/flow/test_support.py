@@ -484,6 +484,7 @@ async def test_a_telegram_that_refuses_commands_does_not_keep_the_bot_from_start
         ({"contact": "@owner", "message_thread_id": 3}, ValidationError),
         ({"chat": 1, "per_hour": 0}, ValidationError),
         ({"chat": 1, "language": ""}, ValidationError),
+        ({"contact": "@owner", "commands": "terms"}, ValidationError),
         ({"contact": "@owner", "terms": ""}, ValidationError),
         ({"contact": "@owner", "terms": 5}, ConfigurationError),
         ({"paysupport": lambda message: "text"}, ConfigurationError),

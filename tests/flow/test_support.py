@@ -493,3 +493,16 @@ async def test_a_telegram_that_refuses_commands_does_not_keep_the_bot_from_start
 async def test_a_support_that_leads_nowhere_is_refused(options: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         support_router(**options)
+
+
+@pytest.mark.parametrize(
+    ("contact", "answer"), [("@owner", "Write to @owner"), (None, "This is not available at the moment.")]
+)
+async def test_a_bot_that_keeps_no_states_says_whom_to_write_to(contact: str | None, answer: str) -> None:
+    dp = Dispatcher(disable_fsm=True)
+    dp.include_routers(neonpay_router({}), support_router(chat=-100500, contact=contact))
+    async with BotSandbox(dp) as sandbox:
+        alice = sandbox.user("Alice")
+        await alice.send("/paysupport")
+        assert answer in alice.messages()[-1].text
+        assert sandbox.errors == []

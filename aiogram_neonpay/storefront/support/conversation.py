@@ -80,13 +80,21 @@ class Conversation:
         self._contact = contact
         self._brake = Brake(per_hour)
 
-    async def begin(self, message: Message, neonpay: NeonPay, bot: Bot, state: FSMContext) -> None:
+    async def begin(self, message: Message, neonpay: NeonPay, bot: Bot, state: FSMContext | None = None) -> None:
         """Answer ``/paysupport``: ask which payment it is about."""
         user = message.from_user
         if user is None:
             return
         say = neonpay.texts.get
         language = user.language_code
+        if state is None:
+            logger.error("/paysupport cannot ask for a question: the dispatcher was made with disable_fsm=True")
+            name = f"@{(await bot.me()).username}"
+            text = say("unavailable", language)
+            if self._contact is not None:
+                text = say("paysupport", language, bot=name, contact=self._contact)
+            await message.answer(text, parse_mode=None)
+            return
         if message.chat.type != ChatType.PRIVATE:
             link = await create_start_link(bot, PARAMETER)
             button = InlineKeyboardBuilder().button(text=say("support_private_button", language), url=link)
@@ -111,10 +119,18 @@ class Conversation:
         await message.answer(say("support_pick", language), reply_markup=_markup(builder), parse_mode=None)
 
     async def tapped(
-        self, query: CallbackQuery, callback_data: SupportTap, neonpay: NeonPay, bot: Bot, state: FSMContext
+        self,
+        query: CallbackQuery,
+        callback_data: SupportTap,
+        neonpay: NeonPay,
+        bot: Bot,
+        state: FSMContext | None = None,
     ) -> None:
         """Go on with what was picked."""
         language = query.from_user.language_code
+        if state is None:
+            await query.answer(neonpay.texts.get("unavailable", language), show_alert=True)
+            return
         if callback_data.action == "cancel":
             await leave(state)
             await self._show(query, neonpay.texts.get("support_left", language), None, anew=False)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiogram import Bot
+from aiogram.exceptions import TelegramAPIError
 from aiogram.types import CallbackQuery, Message
 from aiogram_dialog import DialogManager
 from aiogram_dialog.api.internal import ReplyCallbackQuery
@@ -128,6 +129,9 @@ async def say(event: CallbackQuery | Message, text: str) -> None:
     if isinstance(event, ReplyCallbackQuery):  # a button of a reply keyboard, which is a message in truth
         await event.original_message.answer(text, parse_mode=None)
     elif isinstance(event, CallbackQuery):
-        await event.answer(text, show_alert=True)
+        try:
+            await event.answer(text, show_alert=True)
+        except TelegramAPIError as error:
+            logger.info("a tap was answered too late (%s)", error.message)
     else:
         await event.answer(text, parse_mode=None)

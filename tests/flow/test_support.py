@@ -26,6 +26,7 @@ from aiogram_neonpay import (
 )
 from aiogram_neonpay.sandbox import ChatMessage, people
 from aiogram_neonpay.storefront.support.desk import TEXT_UNITS
+from aiogram_neonpay.storefront.support.taps import SupportTap
 from aiogram_neonpay.testing import BotSandbox, BotUser, SandboxOptions
 
 pytestmark = pytest.mark.asyncio
@@ -506,3 +507,16 @@ async def test_a_bot_that_keeps_no_states_says_whom_to_write_to(contact: str | N
         await alice.send("/paysupport")
         assert answer in alice.messages()[-1].text
         assert sandbox.errors == []
+
+
+async def test_a_tap_that_is_answered_too_late_fails_nothing(scene: Scene) -> None:
+    scene.open()
+    await scene.alice.send("/paysupport")
+    shown = scene.alice.messages()[-1]
+    person = {"id": scene.alice.id, "is_bot": False, "first_name": "Alice"}
+    message = {"message_id": shown.id, "date": 1, "chat": {"id": scene.alice.id, "type": "private"}, "text": shown.text}
+    data = SupportTap(action="about", reference="0123456789abcdef0").pack()
+    query = {"id": "1", "from": person, "chat_instance": "1", "data": data, "message": message}
+    await scene.shop.dp.feed_raw_update(scene.sandbox.bot, {"update_id": 10**8, "callback_query": query})
+    refused = scene.sandbox.calls.answer_callback_query.last
+    assert (refused.ok, refused.text) == (False, "This is not available at the moment.")

@@ -129,7 +129,7 @@ class Conversation:
         """Go on with what was picked."""
         language = query.from_user.language_code
         if state is None:
-            await query.answer(neonpay.texts.get("unavailable", language), show_alert=True)
+            await _tell(query, neonpay.texts.get("unavailable", language))
             return
         if callback_data.action == "cancel":
             await leave(state)
@@ -139,7 +139,7 @@ class Conversation:
         if callback_data.reference:
             payment = await neonpay.get_payment(callback_data.reference, user_id=query.from_user.id, bot=bot)
             if payment is None or payment.user_id != query.from_user.id:
-                await query.answer(neonpay.texts.get("unavailable", language), show_alert=True)
+                await _tell(query, neonpay.texts.get("unavailable", language))
                 return
         text, builder = self._question(neonpay, language, payment)
         # The admins' answer stays; the list of payments has done its work.
@@ -160,10 +160,7 @@ class Conversation:
         self, query: CallbackQuery, text: str, markup: InlineKeyboardMarkup | None, *, anew: bool
     ) -> Message:
         """Put a text in place of the message that was tapped, or below it; return what stands there now."""
-        try:
-            await query.answer()
-        except TelegramAPIError as error:
-            logger.info("a tap was answered too late (%s)", error.message)
+        await _tell(query, None)
         if not isinstance(query.message, Message) or anew:
             assert query.bot is not None
             return await query.bot.send_message(query.from_user.id, text, reply_markup=markup, parse_mode=None)
@@ -216,6 +213,14 @@ class Conversation:
         if asked.get("shown"):
             with suppress(TelegramAPIError):  # what it cancels is done; that the button is gone already is no news
                 await bot.edit_message_reply_markup(chat_id=message.chat.id, message_id=asked["shown"])
+
+
+async def _tell(query: CallbackQuery, text: str | None) -> None:
+    """Answer a tap, if Telegram still takes the answer."""
+    try:
+        await query.answer(text, show_alert=text is not None)
+    except TelegramAPIError as error:
+        logger.info("a tap was answered too late (%s)", error.message)
 
 
 async def _ask(state: FSMContext, payment: PaymentResult | None, shown: Message) -> None:

@@ -13,6 +13,7 @@ from aiogram_neonpay.stages import PaymentStage, stage_code
 from aiogram_neonpay.texts import Texts
 
 __all__ = [
+    "LONGEST_ID",
     "MAX_PAGE",
     "TAPS",
     "ItemTap",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup
 
-from aiogram_neonpay.buttons import MAX_PAGE, PageTap, StageTap, category_code, label_of, rows_of, shop_rows
+from aiogram_neonpay.buttons import LONGEST_ID, MAX_PAGE, PageTap, StageTap, category_code, label_of, rows_of, shop_rows
 from aiogram_neonpay.checks import check_amount, check_stage_id, check_text
 from aiogram_neonpay.errors import StageNotFoundError, ValidationError
 from aiogram_neonpay.serving import language_in_hand, neonpay_in_hand
@@ -213,8 +213,16 @@ def _stage(given: NeonPay | None, stage_id: str) -> PaymentStage | None:
     """Return a stage; nothing when no shop is known here, or when only its loader may know the stage."""
     neonpay = _shop(given) if given is not None else neonpay_in_hand()
     stage = None if neonpay is None else neonpay.get_payment_stage(stage_id)
-    if stage is None and neonpay is not None and neonpay._shop.catalog.is_static:
-        raise StageNotFoundError(stage_id)
+    if stage is None and neonpay is not None:
+        if neonpay._shop.catalog.is_static:
+            raise StageNotFoundError(stage_id)
+        if len(stage_id) > LONGEST_ID:
+            raise ValidationError(
+                "stage_id",
+                f"must be at most {LONGEST_ID} bytes on a button of a stage that only a loader knows, "
+                f"has {len(stage_id)}",
+                stage_id,
+            )
     return stage
 
 

@@ -204,3 +204,18 @@ def test_a_language_is_named_by_its_code(make: Any) -> None:
 def test_what_is_no_shop_is_refused(make: Any, shop: Any) -> None:
     with pytest.raises(ValidationError, match="neonpay: must be the NeonPay of the bot"):
         make(shop)
+
+
+async def load(stage_id: str) -> PaymentStage | None:
+    return None
+
+
+@pytest.mark.parametrize("make", [buy_keyboard, subscription_keyboard])
+def test_a_button_that_could_not_be_led_back_to_a_loaders_stage_is_refused(make: Any) -> None:
+    shop = neonpay_router(load)
+    assert make("x" * 43, neonpay=shop).inline_keyboard
+    with pytest.raises(ValidationError, match="stage_id: must be at most 43 bytes .*loader knows, has 44; got 'xxx"):
+        make("x" * 44, neonpay=shop)
+
+    shop.create_payment_stage("x" * 44, PaymentStage("Long", "d", 5, subscription=True))
+    assert make("x" * 44, neonpay=shop).inline_keyboard

@@ -214,7 +214,7 @@ async def load(stage_id: str) -> PaymentStage | None:
 def test_a_button_that_could_not_be_led_back_to_a_loaders_stage_is_refused(make: Any) -> None:
     shop = neonpay_router(load)
     assert make("x" * 43, neonpay=shop).inline_keyboard
-    with pytest.raises(ValidationError, match="stage_id: must be at most 43 bytes .*loader knows, has 44; got 'xxx"):
+    with pytest.raises(ValidationError, match=r"stage_id: must be at most 43 bytes .*loader knows, has 44; got 'xxx"):
         make("x" * 44, neonpay=shop)
 
     shop.create_payment_stage("x" * 44, PaymentStage("Long", "d", 5, subscription=True))

@@ -128,6 +128,18 @@ async def test_a_shop_leads_from_categories_over_pages_to_a_paid_product(sandbox
     assert not sandbox.errors
 
 
+@pytest.mark.parametrize("forged", ["", "music", "99", "-1"])
+async def test_a_forged_category_is_none(sandbox: BotSandbox, alice: BotUser, forged: str) -> None:
+    await alice.send("/shop")
+    shown = alice.messages()[-1]
+    data = shown.raw["reply_markup"]["inline_keyboard"][0][0]["callback_data"].rpartition(":")[0]
+    chat, person = {"id": alice.id, "type": "private"}, {"id": alice.id, "is_bot": False, "first_name": "Alice"}
+    message = {"message_id": shown.id, "date": 1, "chat": chat, "text": shown.text}
+    query = {"id": "1", "from": person, "chat_instance": "1", "data": f"{data}:{forged}", "message": message}
+    await sandbox.dispatcher.feed_raw_update(sandbox.bot, {"update_id": 10**8, "callback_query": query})
+    assert window(alice)[0] == "What are you looking for?"
+
+
 async def test_a_product_has_its_photo_and_tells_what_the_buyer_has(alice: BotUser) -> None:
     await alice.send("/shop owl")
     assert alice.messages()[-1].raw["caption"] == "Owl\n\nAn owl on paper\n\n50 ⭐"

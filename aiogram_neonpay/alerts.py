@@ -74,6 +74,8 @@ class Alerts:
         chat = self.chat_id
         if isinstance(chat, bool) or not isinstance(chat, (int, str)) or not chat:
             raise ValidationError("alerts", "must be a chat id (int), a @username (str) or Alerts(...)", chat)
+        if isinstance(chat, str) and not chat.startswith("@"):
+            raise ValidationError("alerts", "must begin with @ if it is a name and no chat id (int)", chat)
         check_text("alerts.language", self.language, 35)
         for name in ("thread_id", "low_balance"):
             value = getattr(self, name)

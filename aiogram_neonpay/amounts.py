@@ -70,7 +70,7 @@ class AmountGate(Gate):
         bot: Bot = data["bot"]
         state: FSMContext | None = data.get("state")
         place = place_of(query)
-        if state is None or (query.message is not None and query.message.chat.type == ChatType.CHANNEL):
+        if state is None or _is_elsewhere(query):
             return False
         before = await self._open(state)
         question = {
@@ -299,6 +299,15 @@ def number_in(text: str) -> int | None:
     """Return the number of Stars that somebody wrote, such as ``1 000`` or ``77 ⭐``; ``None`` for anything else."""
     found = _NUMBER.fullmatch(text.strip())
     return None if found is None else int(re.sub(r"\s", "", found[1]))
+
+
+def _is_elsewhere(query: CallbackQuery) -> bool:
+    """Whether the states of where a button was tapped are not those of where its question could be answered."""
+    message = query.message
+    if message is None:
+        return False
+    is_business = isinstance(message, Message) and message.business_connection_id is not None
+    return is_business or message.chat.type == ChatType.CHANNEL
 
 
 async def _is_cancel(text: str, bot: Bot) -> bool:

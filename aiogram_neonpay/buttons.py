@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from aiogram.filters.callback_data import CallbackData
 from aiogram.types import InlineKeyboardButton
+from pydantic import Field
 
 from aiogram_neonpay.stages import PaymentStage, stage_code
 from aiogram_neonpay.texts import Texts
 
 __all__ = [
+    "LONGEST_ID",
+    "MAX_PAGE",
     "TAPS",
     "ItemTap",
     "PageTap",
@@ -27,6 +30,8 @@ __all__ = [
 
 LONGEST_ID = 43
 """Bytes of a stage id that fit beside prefix and amount in Telegram's 64 bytes of callback data."""
+MAX_PAGE = 50
+"""Products on one page of a catalog. Ours: categories need room beside them."""
 CHIPS = 30
 """Categories that get a button; Telegram takes 100 buttons in all."""
 _ROW = 3
@@ -58,7 +63,7 @@ class PageTap(CallbackData, prefix="nppage"):
     category: str
     fixed: bool
     page: int
-    per_page: int
+    per_page: int = Field(ge=1, le=MAX_PAGE)
 
 
 class StopTap(CallbackData, prefix="npstop"):

@@ -105,13 +105,12 @@ class RejectPayment(NeonPayError):
     """Raise it in a validator to decline a checkout, or in a payment handler to refund the payment.
 
     :param reason: from a validator, the sentence the buyer sees (Bot API ``answerPreCheckoutQuery``,
-        parameter ``error_message``); from a handler, the reason written into the ledger.
+        parameter ``error_message``), ours when omitted; from a handler, the reason written into the ledger.
     """
 
-    def __init__(self, reason: str = "") -> None:
-        self.reason = (
-            str(reason).encode("utf-8", "replace").decode()
-        )  # an exception passed whole is as good as its text
+    def __init__(self, reason: str | None = "") -> None:
+        # An exception passed whole is as good as its text.
+        self.reason = str("" if reason is None else reason).encode("utf-8", "replace").decode()
         super().__init__(self.reason)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup
 
-from aiogram_neonpay.buttons import PageTap, StageTap, category_code, label_of, rows_of, shop_rows
+from aiogram_neonpay.buttons import LONGEST_ID, MAX_PAGE, PageTap, StageTap, category_code, label_of, rows_of, shop_rows
 from aiogram_neonpay.checks import check_amount, check_stage_id, check_text
 from aiogram_neonpay.errors import StageNotFoundError, ValidationError
 from aiogram_neonpay.serving import language_in_hand, neonpay_in_hand
@@ -21,8 +21,6 @@ __all__ = ["buy_keyboard", "catalog_keyboard", "donate_keyboard", "subscription_
 
 MAX_BUTTONS = 100
 """Buttons that Telegram shows under one message."""
-MAX_PAGE = 50
-"""Products on one page of a catalog. Ours: categories need room beside them."""
 MAX_LABEL = 64
 """Characters on a button. Ours: clients cut off what is longer."""
 
@@ -49,6 +47,7 @@ def donate_keyboard(
     :raises ValidationError: for amounts or labels that cannot be shown.
     """
     check_stage_id(stage_id)
+    spoken = _spoken(language)
     most = MAX_BUTTONS - 1 if custom else MAX_BUTTONS
     if isinstance(amounts, (str, bytes)) or not isinstance(amounts, Sequence) or not 1 <= len(amounts) <= most:
         raise ValidationError("amounts", f"must be a list of 1-{most} whole numbers of Stars", amounts)
@@ -65,7 +64,7 @@ def donate_keyboard(
     if custom is not False:
         if custom is not True:
             check_text("custom", custom, MAX_LABEL)
-        says = custom if isinstance(custom, str) else _texts(None).get("other_amount", language or language_in_hand())
+        says = custom if isinstance(custom, str) else _texts(None).get("other_amount", spoken)
         rows.append([_button(says, StageTap.data(stage_id, None))])
     return InlineKeyboardMarkup(inline_keyboard=rows)
 
@@ -102,9 +101,9 @@ def buy_keyboard(
         if stage_id in given:
             text = check_text("labels", given[stage_id], MAX_LABEL)
         elif stage is not None:
-            text = label_of(stage, _texts(neonpay), language or language_in_hand())
+            text = label_of(stage, _texts(neonpay), _spoken(language))
         else:
-            text = _texts(neonpay).get("buy_button", language or language_in_hand())
+            text = _texts(neonpay).get("buy_button", _spoken(language))
         rows.append([_button(text, StageTap.data(stage_id, None if stage is None else stage.price))])
     return InlineKeyboardMarkup(inline_keyboard=rows)
 
@@ -139,9 +138,9 @@ def subscription_keyboard(
     if label is not None:
         text = check_text("label", label, MAX_LABEL)
     elif price is not None:
-        text = _texts(neonpay).get("subscribe_button", language or language_in_hand(), amount=price)
+        text = _texts(neonpay).get("subscribe_button", _spoken(language), amount=price)
     else:
-        text = stage.title if stage is not None else _texts(neonpay).get("buy_button", language or language_in_hand())
+        text = stage.title if stage is not None else _texts(neonpay).get("buy_button", _spoken(language))
     if link is not None:
         return InlineKeyboardMarkup(inline_keyboard=[[InlineKeyboardButton(text=text, url=link)]])
     return InlineKeyboardMarkup(inline_keyboard=[[_button(text, StageTap.data(stage_id, price))]])
@@ -163,7 +162,7 @@ def catalog_keyboard(
     """
     if isinstance(per_page, bool) or not isinstance(per_page, int) or not 1 <= per_page <= MAX_PAGE:
         raise ValidationError("per_page", f"must be a whole number from 1 to {MAX_PAGE}", per_page)
-    stages = neonpay.list_payment_stages()
+    stages = _shop(neonpay).list_payment_stages()
     known = sorted({stage.category for stage in stages.values() if stage.category is not None})
     if category is not None and category not in known:
         raise ValidationError(
@@ -175,7 +174,7 @@ def catalog_keyboard(
         page=0,
         per_page=per_page,
     )
-    return InlineKeyboardMarkup(inline_keyboard=shop_rows(stages, neonpay.texts, language or language_in_hand(), shown))
+    return InlineKeyboardMarkup(inline_keyboard=shop_rows(stages, neonpay.texts, _spoken(language), shown))
 
 
 def _labels(labels: object, things: list[Any], name: str) -> dict[Any, str]:
@@ -196,15 +195,37 @@ def _button(text: str, data: str) -> InlineKeyboardButton:
     return InlineKeyboardButton(text=text, callback_data=data)
 
 
+def _shop(given: NeonPay) -> NeonPay:
+    """Return what was given as ``neonpay=``, unless it is something else."""
+    if not isinstance(getattr(given, "texts", None), Texts):
+        raise ValidationError("neonpay", "must be the NeonPay of the bot, injected or made by neonpay_router", given)
+    return given
+
+
+def _spoken(given: str | None) -> str | None:
+    """Return the language of what buttons say."""
+    if given is not None and not isinstance(given, str):
+        raise ValidationError("language", 'must be a language code (str), such as "ru", or None', given)
+    return given or language_in_hand()
+
+
 def _stage(given: NeonPay | None, stage_id: str) -> PaymentStage | None:
     """Return a stage; nothing when no shop is known here, or when only its loader may know the stage."""
-    neonpay = given or neonpay_in_hand()
+    neonpay = _shop(given) if given is not None else neonpay_in_hand()
     stage = None if neonpay is None else neonpay.get_payment_stage(stage_id)
-    if stage is None and neonpay is not None and neonpay._shop.catalog.is_static:
-        raise StageNotFoundError(stage_id)
+    if stage is None and neonpay is not None:
+        if neonpay._shop.catalog.is_static:
+            raise StageNotFoundError(stage_id)
+        if len(stage_id) > LONGEST_ID:
+            raise ValidationError(
+                "stage_id",
+                f"must be at most {LONGEST_ID} bytes on a button of a stage that only a loader knows, "
+                f"has {len(stage_id)}",
+                stage_id,
+            )
     return stage
 
 
 def _texts(given: NeonPay | None) -> Texts:
-    neonpay = given or neonpay_in_hand()
+    neonpay = _shop(given) if given is not None else neonpay_in_hand()
     return Texts() if neonpay is None else neonpay.texts

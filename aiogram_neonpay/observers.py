@@ -107,7 +107,11 @@ class _Registrar:
         self._filters: list[FilterObject] = []
 
     def filter(self, *filters: CallbackType) -> None:
-        """Add filters for all handlers here."""
+        """Add filters for all handlers here.
+
+        :raises ConfigurationError: for what is no filter.
+        """
+        self._check_filters(filters)
         self._filters.extend(FilterObject(item) for item in filters)
 
     def register(
@@ -116,7 +120,7 @@ class _Registrar:
         """Register a handler (``aiogram.dispatcher.event.telegram.TelegramEventObserver.register``).
 
         :param filters: stage ids as strings, and aiogram filters.
-        :raises ConfigurationError: for a handler that cannot be called.
+        :raises ConfigurationError: for a handler that cannot be called, or what is no filter.
         :raises ValidationError: for a malformed stage id.
         """
         if not callable(callback):
@@ -124,6 +128,7 @@ class _Registrar:
         flags = {} if flags is None else flags
         stage_ids = frozenset(check_stage_id(item) for item in filters if isinstance(item, str))
         others = [item for item in filters if not isinstance(item, str)]
+        self._check_filters(others)
         for item in others:
             if isinstance(item, Filter):
                 item.update_handler_flags(flags=flags)
@@ -139,6 +144,15 @@ class _Registrar:
         )
         self.registered.append(handler)
         return callback
+
+    def _check_filters(self, filters: Iterable[Any]) -> None:
+        """Refuse what would fail only when somebody has paid, such as a list of stage ids."""
+        for item in filters:
+            if not isinstance(item, MagicFilter) and not callable(item):
+                raise ConfigurationError(
+                    f"{self.event_name}: a filter must be a filter of aiogram, or a stage id as a string of its own, "
+                    f"not {item!r:.60}"
+                )
 
     @overload
     def __call__(self, condition: Callable[..., Awaitable[bool]] | Callable[..., bool], /) -> Callable[[F_], F_]: ...

@@ -41,6 +41,9 @@ def place_of(event: Message | CallbackQuery) -> Place:
         message = event.message
         if message is None:  # a button under an inline-mode message: its chat is not told
             return Place(buyer, buyer, private=True)
+        if not isinstance(message, InaccessibleMessage) and message.business_connection_id is not None:
+            # The chat is one of two people, and Telegram sends no invoices there (Bot API ``sendInvoice``).
+            return Place(buyer, buyer, private=True)
         thread = None if isinstance(message, InaccessibleMessage) else _thread(message)
         return Place(message.chat.id, buyer, message.chat.id == buyer, thread)
     if not isinstance(event, Message):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pydantic
 from aiogram import Bot
 from aiogram.exceptions import (
     ClientDecodeError,
@@ -18,7 +19,7 @@ from aiogram.exceptions import (
 )
 from aiogram.types import Message
 
-from aiogram_neonpay.errors import BuyerUnreachableError, InvoiceError
+from aiogram_neonpay.errors import BuyerUnreachableError, InvoiceError, ValidationError
 from aiogram_neonpay.ledger.base import new_nonce
 from aiogram_neonpay.ledger.invoices import StoredInvoices
 
@@ -48,6 +49,9 @@ def calling_telegram(what: str) -> Iterator[None]:
     """Turn Telegram's refusals into :class:`InvoiceError` with the next step in the message; the cause is kept."""
     try:
         yield
+    except pydantic.ValidationError as error:  # of aiogram's method, before anything was sent
+        wrong = error.errors()[0]
+        raise ValidationError(str(wrong["loc"][0]), f"is refused: {wrong['msg']}", wrong["input"]) from error
     except TelegramRetryAfter as error:
         raise InvoiceError(
             f"{what} was not made: Telegram asks to wait {error.retry_after} s", retry_after=error.retry_after

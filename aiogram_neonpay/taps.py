@@ -198,6 +198,8 @@ class TapGate(Gate):
         where: dict[str, Any] = {"inline_message_id": query.inline_message_id}
         if message is not None:
             where = {"chat_id": message.chat.id, "message_id": message.message_id}
+            if isinstance(message, Message) and message.business_connection_id is not None:
+                where["business_connection_id"] = message.business_connection_id
         try:
             await bot.edit_message_reply_markup(**where, reply_markup=InlineKeyboardMarkup(inline_keyboard=rows))
         except TelegramBadRequest as error:

@@ -39,6 +39,8 @@ class Texts:
             self._catalogs = catalogs_in(Path(replaced))
         elif isinstance(replaced, Mapping):
             for language, sentences in replaced.items():
+                if not isinstance(language, str) or not language.strip():
+                    raise ConfigurationError(f"texts must be by language code, such as 'ru', not {language!r}")
                 self._sentences.setdefault(tag_of(language), {}).update(_checked(language, sentences))
         elif replaced is not None:
             raise ConfigurationError(

@@ -20,6 +20,7 @@ from aiogram_neonpay.dialogs.states import DonateStates
 from aiogram_neonpay.dialogs.texts import PhraseText
 from aiogram_neonpay.dialogs.visiting import PAYMENT
 from aiogram_neonpay.dialogs.widgets import MOST_DONATED, DonateCounter, OnPaid
+from aiogram_neonpay.errors import ValidationError
 
 __all__ = ["donate_dialog"]
 
@@ -72,6 +73,8 @@ def donate_dialog(
     """
     check_stage_id(stage_id)
     check_states(states, DonateStates)
+    if not isinstance(custom, bool):
+        raise ValidationError("custom", "must be True or False", custom)
     group: Any = states
     counter = DonateCounter(
         "give",

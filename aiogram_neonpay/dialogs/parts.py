@@ -97,6 +97,8 @@ def check_states(states: type[StatesGroup], wanted: type[StatesGroup]) -> None:
 
     :raises ConfigurationError: naming it.
     """
+    if not (isinstance(states, type) and issubclass(states, StatesGroup)):
+        raise ConfigurationError(f"states must be a StatesGroup like {wanted.__name__}, not {states!r:.60}")
     for state in wanted.__states__:
         name = str(state.state).rpartition(":")[2]
         if name not in states.__dict__:

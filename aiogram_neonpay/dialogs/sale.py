@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiogram import Bot
+from aiogram.exceptions import TelegramAPIError
 from aiogram.types import CallbackQuery, Message
 from aiogram_dialog import DialogManager
 from aiogram_dialog.api.internal import ReplyCallbackQuery
@@ -132,8 +133,11 @@ async def say(event: CallbackQuery | Message, text: str, *, alert: bool = True) 
     :param alert: whether a buyer who tapped has to close it.
     """
     if isinstance(event, ReplyCallbackQuery):  # a button of a reply keyboard, which is a message in truth
-        await event.original_message.answer(text)
+        await event.original_message.answer(text, parse_mode=None)
     elif isinstance(event, CallbackQuery):
-        await event.answer(text, show_alert=alert)
+        try:
+            await event.answer(text, show_alert=alert)
+        except TelegramAPIError as error:
+            logger.info("a tap was answered too late (%s)", error.message)
     else:
-        await event.answer(text)
+        await event.answer(text, parse_mode=None)

@@ -99,7 +99,7 @@ class _Shop:
     async def choose_category(self, callback: CallbackQuery, widget: Any, manager: DialogManager, number: str) -> None:
         """Show one category."""
         categories = (await self.catalog(Teller.of(manager)))["categories"]
-        manager.dialog_data[CATEGORY] = dict(categories).get(int(number))
+        manager.dialog_data[CATEGORY] = {str(at): name for at, name in categories}.get(number)
         await _first_page(manager)
 
     async def product(self, teller: Teller) -> dict[str, Any]:

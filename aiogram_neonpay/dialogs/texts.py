@@ -13,7 +13,7 @@ from aiogram_dialog.widgets.text import Format, Text
 from aiogram_neonpay.checks import check_stage_id
 from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.dialogs.sale import language_of, neonpay_of
-from aiogram_neonpay.errors import ValidationError
+from aiogram_neonpay.errors import ConfigurationError, ValidationError
 from aiogram_neonpay.phrases import PHRASES
 from aiogram_neonpay.stages import PaymentStage
 
@@ -24,13 +24,20 @@ StageId = str | TextWidget
 
 
 def as_text(text: str | TextWidget) -> TextWidget:
-    """Return a text widget; a string is a format, as it is in a window."""
-    return Format(text) if isinstance(text, str) else text
+    """Return a text widget; a string is a format, as it is in a window.
+
+    :raises ConfigurationError: for anything else.
+    """
+    if isinstance(text, str):
+        return Format(text)
+    if not isinstance(text, TextWidget):
+        raise ConfigurationError(f"a text must be a string or a text widget of aiogram-dialog, not {text!r:.60}")
+    return text
 
 
 def checked_stage_id(stage_id: StageId) -> StageId:
     """Refuse what cannot be a stage's id."""
-    return check_stage_id(stage_id) if isinstance(stage_id, str) else stage_id
+    return stage_id if isinstance(stage_id, TextWidget) else check_stage_id(stage_id)
 
 
 class PhraseText(Text):

@@ -15,7 +15,7 @@ from aiogram_dialog.widgets.common.items import ItemsGetterVariant
 from aiogram_dialog.widgets.kbd import Button, Counter, Select
 from aiogram_dialog.widgets.text import Format
 
-from aiogram_neonpay.checks import check_amount, check_metadata
+from aiogram_neonpay.checks import check_amount, check_metadata, check_text
 from aiogram_neonpay.dialogs.sale import neonpay_of, sell, whole
 from aiogram_neonpay.dialogs.texts import PhraseText, PriceText, StageId, as_text, checked_stage_id, stage_in
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
@@ -204,6 +204,12 @@ class StageSelect(_Sells, Select[str]):
     ) -> None:
         if stages is not None and category is not None:
             raise ConfigurationError("stages= chooses the stages itself: leave out category=")
+        if category is not None:
+            check_text("category", category, 64)
+        if on_click is not None and not callable(on_click):
+            raise ConfigurationError(
+                f"on_click must be an async function (callback, widget, manager, stage_id), not {on_click!r:.60}"
+            )
         items = stages if stages is not None else lambda data: stages_on_sale(data, category)
         Select.__init__(
             self,
@@ -267,6 +273,8 @@ class DonateCounter(_Sells, Counter):
         check_amount("max_value", max_value, at_least=min_value)
         check_amount("default", default, at_least=min_value, at_most=max_value)
         check_amount("increment", increment)
+        if isinstance(amounts, (str, bytes)) or not isinstance(amounts, Sequence):
+            raise ValidationError("amounts", "must be a list of whole numbers of Stars", amounts)
         for amount in amounts:
             check_amount("amounts", amount)
         Counter.__init__(

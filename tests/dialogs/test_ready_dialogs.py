@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiogram import Dispatcher
+from aiogram.client.default import DefaultBotProperties
 from aiogram.filters import Command, CommandObject
 from aiogram.fsm.state import State, StatesGroup
 from aiogram.types import Message
@@ -27,7 +28,7 @@ from aiogram_neonpay.dialogs import (
     purchases_dialog,
     shop_dialog,
 )
-from aiogram_neonpay.testing import BotSandbox, BotUser
+from aiogram_neonpay.testing import BotSandbox, BotUser, SandboxOptions
 from tests.dialogs.stand import Client
 from tests.telegram import BOB, RecordingBot
 
@@ -125,6 +126,18 @@ async def test_a_shop_leads_from_categories_over_pages_to_a_paid_product(sandbox
     assert heading == "What are you looking for?"
     await walk(alice, "Close")
     assert not sandbox.errors
+
+
+@pytest.mark.parametrize("forged", ["", "music", "99", "-1"])
+async def test_a_forged_category_is_none(sandbox: BotSandbox, alice: BotUser, forged: str) -> None:
+    await alice.send("/shop")
+    shown = alice.messages()[-1]
+    data = shown.raw["reply_markup"]["inline_keyboard"][0][0]["callback_data"].rpartition(":")[0]
+    chat, person = {"id": alice.id, "type": "private"}, {"id": alice.id, "is_bot": False, "first_name": "Alice"}
+    message = {"message_id": shown.id, "date": 1, "chat": chat, "text": shown.text}
+    query = {"id": "1", "from": person, "chat_instance": "1", "data": f"{data}:{forged}", "message": message}
+    await sandbox.dispatcher.feed_raw_update(sandbox.bot, {"update_id": 10**8, "callback_query": query})
+    assert window(alice)[0] == "What are you looking for?"
 
 
 async def test_a_product_has_its_photo_and_tells_what_the_buyer_has(alice: BotUser) -> None:
@@ -333,6 +346,16 @@ async def test_the_thanks_are_in_the_givers_language(sandbox: BotSandbox, langua
     await someone.send("21")
     await someone.pay()
     assert window(someone)[0] == thanks
+
+
+async def test_a_bot_with_a_parse_mode_says_the_same() -> None:
+    options = SandboxOptions(bot_defaults=DefaultBotProperties(parse_mode="MarkdownV2"))
+    async with BotSandbox(bot_with(donate_dialog()), options) as sandbox:
+        alice = sandbox.user("Alice")
+        await alice.send("/donate")
+        await alice.send("much")
+        assert "Please write a whole number from 5 to 500." in [message.text for message in alice.messages()[-2:]]
+        assert sandbox.errors == []
 
 
 async def test_only_fixed_amounts_where_none_may_be_written() -> None:

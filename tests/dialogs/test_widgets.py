@@ -153,6 +153,14 @@ async def test_a_long_stage_id_fits_into_a_button(bot: RecordingBot) -> None:
         (lambda: PriceText("no such id!"), "stage_id"),
         (lambda: PhraseText("no such phrase"), "key"),
         (lambda: has_access(""), "name"),
+        (lambda: Buy(5, "premium"), "text"),  # type: ignore[arg-type]
+        (lambda: Buy("Buy", 5), "stage_id"),  # type: ignore[arg-type]
+        (lambda: StageSelect(category=5), "category"),  # type: ignore[arg-type]
+        (lambda: StageSelect(on_click=5), "on_click"),  # type: ignore[arg-type]
+        (lambda: DonateCounter(amounts=5), "amounts"),  # type: ignore[arg-type]
+        (lambda: donate_dialog(custom="Other"), "custom"),  # type: ignore[arg-type]
+        (lambda: donate_dialog(states=Stand), "lacks 'choose'"),
+        (lambda: donate_dialog(states=5), "states"),  # type: ignore[arg-type]
     ],
 )
 async def test_what_cannot_work_is_refused_when_it_is_made(make: Any, names: str) -> None:

@@ -165,6 +165,16 @@ async def test_start_up_names_a_handler_of_a_stage_that_is_not_sold(bot: Recordi
         await dp.emit_startup(bot=bot, dispatcher=dp)
 
 
+@pytest.mark.parametrize("what", [["premium"], {"premium"}, 5, None, b"premium"])
+@pytest.mark.parametrize("name", ["completed", "on_payment", "check"])
+async def test_what_is_no_filter_is_refused_before_anybody_has_paid(name: str, what: Any) -> None:
+    observer = getattr(PaymentRouter(), name)
+    with pytest.raises(ConfigurationError, match=rf"{name}: a filter must be .* string of its own, not"):
+        observer(what)(print)
+    with pytest.raises(ConfigurationError, match="a filter must be"):
+        observer.filter(F.amount > 1, what)
+
+
 async def test_a_catalog_in_a_database_is_asked_on_a_miss_and_names_no_handler_wrong(bot: RecordingBot) -> None:
     asked: list[str] = []
     price = [25]

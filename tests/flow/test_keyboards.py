@@ -775,3 +775,41 @@ class TestElsewhere:
             assert last(person).buttons == (("Ləğv et",),)
             await person.send("çox")
             assert last(person).text == "Tam ədəd yazın, məsələn 2, və ya /cancel."
+
+    async def test_a_keyboard_in_a_business_chat_sells_to_who_tapped_in_their_own_chat_with_the_bot(
+        self, sandbox: BotSandbox, alice: BotUser, kiosk: Kiosk
+    ) -> None:
+        bob = sandbox.user("Bob")  # whose customer Alice is
+        await alice.send("/start")
+        await bob.send("/start")
+        kiosk.keyboard = lambda: catalog_keyboard(kiosk.pay, per_page=2)
+        await alice.send("/keyboard")
+        shown = last(alice)
+
+        async def tap(user: BotUser, data: str) -> Any:
+            update = tapped(alice, shown, data)
+            update["callback_query"]["from"]["id"] = user.id
+            update["callback_query"]["message"]["business_connection_id"] = "b1"
+            await feed(kiosk.dp, sandbox.bot, update)
+            return sandbox.calls.answer_callback_query.last.text
+
+        assert await tap(alice, buy_keyboard("premium").inline_keyboard[0][0].callback_data or "") is None
+        await tap(bob, buy_keyboard("premium").inline_keyboard[0][0].callback_data or "")
+        assert invoices(sandbox) == [(alice.id, 25), (bob.id, 25)]
+        # Its answer would be awaited in the business chat, and the question stand in another one.
+        other = donate_keyboard([5], custom=True).inline_keyboard[1][0].callback_data or ""
+        assert await tap(alice, other) == "This is not available at the moment."
+
+        await tap(alice, "nppage::0:1:2")
+        turned = sandbox.calls.edit_message_reply_markup.last
+        assert (turned.business_connection_id, turned.message_id) == ("b1", shown.id)
+
+    @pytest.mark.parametrize("data", ["nppage::0:0:0", "nppage::0:0:-3", "nppage::0:0:5000"])
+    async def test_a_page_of_no_size_that_a_forged_button_asks_for_is_not_made(
+        self, sandbox: BotSandbox, alice: BotUser, kiosk: Kiosk, data: str
+    ) -> None:
+        kiosk.keyboard = lambda: catalog_keyboard(kiosk.pay)
+        await alice.send("/keyboard")
+        with pytest.raises(AssertionError, match="the bot's own handler"):  # no button of ours
+            await feed(kiosk.dp, sandbox.bot, tapped(alice, last(alice), data))
+        assert len(sandbox.calls.edit_message_reply_markup) == 0

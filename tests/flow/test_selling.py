@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -80,6 +81,15 @@ async def test_options_that_are_ours_or_unknown_are_refused_by_name(bot: Recordi
         await pay.send_payment(ALICE, "premium", **options)
     with pytest.raises(ValidationError, match=name):
         await pay.create_link("premium", **options)
+    assert bot.calls == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("message_thread_id", "x"), ("photo_width", [1]), ("protect_content", 7)])
+async def test_an_option_of_a_wrong_type_is_refused_by_name(
+    bot: RecordingBot, pay: NeonPay, name: str, value: Any
+) -> None:
+    with pytest.raises(ValidationError, match=rf"{name}: is refused: .*; got {re.escape(repr(value))}"):
+        await pay.send_payment(ALICE, "premium", key="k", **{name: value})
     assert bot.calls == []
 
 

@@ -26,6 +26,7 @@ from aiogram_neonpay import (
 )
 from aiogram_neonpay.sandbox import ChatMessage, people
 from aiogram_neonpay.storefront.support.desk import TEXT_UNITS
+from aiogram_neonpay.storefront.support.taps import SupportTap
 from aiogram_neonpay.testing import BotSandbox, BotUser, SandboxOptions
 
 pytestmark = pytest.mark.asyncio
@@ -487,6 +488,7 @@ async def test_a_telegram_that_refuses_commands_does_not_keep_the_bot_from_start
         ({"contact": "@owner", "message_thread_id": 3}, ValidationError),
         ({"chat": 1, "per_hour": 0}, ValidationError),
         ({"chat": 1, "language": ""}, ValidationError),
+        ({"contact": "@owner", "commands": "terms"}, ValidationError),
         ({"contact": "@owner", "terms": ""}, ValidationError),
         ({"contact": "@owner", "terms": 5}, ConfigurationError),
         ({"paysupport": lambda message: "text"}, ConfigurationError),
@@ -495,3 +497,29 @@ async def test_a_telegram_that_refuses_commands_does_not_keep_the_bot_from_start
 async def test_a_support_that_leads_nowhere_is_refused(options: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         support_router(**options)
+
+
+@pytest.mark.parametrize(
+    ("contact", "answer"), [("@owner", "Write to @owner"), (None, "This is not available at the moment.")]
+)
+async def test_a_bot_that_keeps_no_states_says_whom_to_write_to(contact: str | None, answer: str) -> None:
+    dp = Dispatcher(disable_fsm=True)
+    dp.include_routers(neonpay_router({}), support_router(chat=-100500, contact=contact))
+    async with BotSandbox(dp) as sandbox:
+        alice = sandbox.user("Alice")
+        await alice.send("/paysupport")
+        assert answer in alice.messages()[-1].text
+        assert sandbox.errors == []
+
+
+async def test_a_tap_that_is_answered_too_late_fails_nothing(scene: Scene) -> None:
+    scene.open()
+    await scene.alice.send("/paysupport")
+    shown = scene.alice.messages()[-1]
+    person = {"id": scene.alice.id, "is_bot": False, "first_name": "Alice"}
+    message = {"message_id": shown.id, "date": 1, "chat": {"id": scene.alice.id, "type": "private"}, "text": shown.text}
+    data = SupportTap(action="about", reference="0123456789abcdef0").pack()
+    query = {"id": "1", "from": person, "chat_instance": "1", "data": data, "message": message}
+    await scene.shop.dp.feed_raw_update(scene.sandbox.bot, {"update_id": 10**8, "callback_query": query})
+    refused = scene.sandbox.calls.answer_callback_query.last
+    assert (refused.ok, refused.text) == (False, "This is not available at the moment.")

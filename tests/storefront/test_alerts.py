@@ -201,6 +201,7 @@ async def test_alerts_are_told_in_the_chosen_language() -> None:
         {"chat_id": 0},
         {"chat_id": None},
         {"chat_id": True},
+        {"chat_id": "admins"},
         {"chat_id": 1, "low_balance": 1.5},
         {"chat_id": 1, "thread_id": "x"},
         {"chat_id": 1, "window": 1},

@@ -88,7 +88,7 @@ def test_errors_name_the_object_and_the_next_step() -> None:
     assert str(stopped) == f"payment {'9' * 17}: a filter stopped it"
 
     assert RejectPayment("Sold out").reason == "Sold out"
-    assert RejectPayment().reason == ""
+    assert RejectPayment().reason == RejectPayment(None).reason == ""
     assert InvoiceError("wait", retry_after=5).retry_after == 5
     assert RefundError("wait").retry_after is None
 

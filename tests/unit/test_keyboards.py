@@ -12,7 +12,7 @@ from aiogram_neonpay import neonpay_router
 from aiogram_neonpay.buttons import ItemTap, PageTap, StageTap, read_tap
 from aiogram_neonpay.checks import MAX_AMOUNT
 from aiogram_neonpay.errors import ValidationError
-from aiogram_neonpay.keyboards import buy_keyboard, catalog_keyboard, donate_keyboard
+from aiogram_neonpay.keyboards import buy_keyboard, catalog_keyboard, donate_keyboard, subscription_keyboard
 from aiogram_neonpay.stages import Catalog, PaymentStage
 
 CALLBACK_DATA = 64
@@ -182,3 +182,40 @@ def test_what_a_buy_keyboard_is_made_of_is_checked(stage_ids: Any, labels: Any, 
 )
 def test_other_peoples_buttons_are_no_buttons_of_ours(data: str) -> None:
     assert read_tap(data) is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda language: donate_keyboard([5], language=language),
+        lambda language: buy_keyboard("a", neonpay=neonpay_router({"a": PaymentStage("A", "d", 5)}), language=language),
+        lambda language: catalog_keyboard(neonpay_router({"a": PaymentStage("A", "d", 5)}), language=language),
+        lambda language: subscription_keyboard("a", language=language),
+    ],
+)
+def test_a_language_is_named_by_its_code(make: Any) -> None:
+    with pytest.raises(ValidationError, match=r"language: must be a language code.*; got 5"):
+        make(5)
+    assert make("ru-RU").inline_keyboard
+
+
+@pytest.mark.parametrize("make", [catalog_keyboard, lambda shop: buy_keyboard("a", neonpay=shop)])
+@pytest.mark.parametrize("shop", [5, "neonpay", {"a": PaymentStage("A", "d", 5)}])
+def test_what_is_no_shop_is_refused(make: Any, shop: Any) -> None:
+    with pytest.raises(ValidationError, match="neonpay: must be the NeonPay of the bot"):
+        make(shop)
+
+
+async def load(stage_id: str) -> PaymentStage | None:
+    return None
+
+
+@pytest.mark.parametrize("make", [buy_keyboard, subscription_keyboard])
+def test_a_button_that_could_not_be_led_back_to_a_loaders_stage_is_refused(make: Any) -> None:
+    shop = neonpay_router(load)
+    assert make("x" * 43, neonpay=shop).inline_keyboard
+    with pytest.raises(ValidationError, match=r"stage_id: must be at most 43 bytes .*loader knows, has 44; got 'xxx"):
+        make("x" * 44, neonpay=shop)
+
+    shop.create_payment_stage("x" * 44, PaymentStage("Long", "d", 5, subscription=True))
+    assert make("x" * 44, neonpay=shop).inline_keyboard

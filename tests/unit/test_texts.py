@@ -201,6 +201,11 @@ class TestReplacing:
 
         assert str(caught.value) == f"texts['de'][{key!r}] may hold {named} and no other placeholder: {text!r}"
 
+    @pytest.mark.parametrize("language", ["", " ", 5, None])
+    def test_sentences_are_given_by_language(self, language: Any) -> None:
+        with pytest.raises(ConfigurationError, match="texts must be by language code, such as 'ru', not"):
+            Texts({language: {"expired": "x"}})
+
     @pytest.mark.parametrize("text", ["", " ", 5, None, b"x", [], [""], ["x", 5]])
     def test_a_sentence_is_text(self, text: Any) -> None:
         with pytest.raises(ConfigurationError, match=r"texts\['en'\]\['stars'\] must be a sentence, not"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -68,7 +69,10 @@ class Gate(Filter):
         if self._filter is None:
             return user_id in self._ids
         try:
-            return bool(await self._filter.call(event, **data))
+            found = await self._filter.call(event, **data)
+            # aiogram does not wait for `lambda event: is_admin(event)` nor for objects with an async `__call__`; what
+            # they return is no answer yet, and true for everybody.
+            return bool(await found if inspect.isawaitable(found) else found)
         except Exception:
             logger.exception("admins= of admin_router failed for user %s, who is refused", user_id)
             return False

@@ -81,13 +81,21 @@ class Conversation:
         self._contact = contact
         self._brake = Brake(per_hour)
 
-    async def begin(self, message: Message, neonpay: NeonPay, bot: Bot, state: FSMContext) -> None:
+    async def begin(self, message: Message, neonpay: NeonPay, bot: Bot, state: FSMContext | None = None) -> None:
         """Answer ``/paysupport``: ask which payment it is about."""
         user = message.from_user
         if user is None:
             return
         say = neonpay.texts.get
         language = user.language_code
+        if state is None:
+            logger.error("/paysupport cannot ask for a question: the dispatcher was made with disable_fsm=True")
+            name = f"@{(await bot.me()).username}"
+            text = say("unavailable", language)
+            if self._contact is not None:
+                text = say("paysupport", language, bot=name, contact=self._contact)
+            await message.answer(text, parse_mode=None)
+            return
         if message.chat.type != ChatType.PRIVATE:
             link = await create_start_link(bot, PARAMETER)
             button = InlineKeyboardBuilder().button(text=say("support_private_button", language), url=link)
@@ -112,10 +120,18 @@ class Conversation:
         await message.answer(say("support_pick", language), reply_markup=_markup(builder), parse_mode=None)
 
     async def tapped(
-        self, query: CallbackQuery, callback_data: SupportTap, neonpay: NeonPay, bot: Bot, state: FSMContext
+        self,
+        query: CallbackQuery,
+        callback_data: SupportTap,
+        neonpay: NeonPay,
+        bot: Bot,
+        state: FSMContext | None = None,
     ) -> None:
         """Go on with what was picked."""
         language = query.from_user.language_code
+        if state is None:
+            await _tell(query, neonpay.texts.get("unavailable", language))
+            return
         if callback_data.action == "cancel":
             await leave(state)
             await self._show(query, neonpay.texts.get("support_left", language), None, anew=False)
@@ -124,7 +140,7 @@ class Conversation:
         if callback_data.reference:
             payment = await neonpay.get_payment(callback_data.reference, user_id=query.from_user.id, bot=bot)
             if payment is None or payment.user_id != query.from_user.id:
-                await query.answer(neonpay.texts.get("unavailable", language), show_alert=True)
+                await _tell(query, neonpay.texts.get("unavailable", language))
                 return
         text, builder = self._question(neonpay, language, payment)
         # The admins' answer stays; the list of payments has done its work.
@@ -145,10 +161,7 @@ class Conversation:
         self, query: CallbackQuery, text: str, markup: InlineKeyboardMarkup | None, *, anew: bool
     ) -> Message:
         """Put a text in place of the message that was tapped, or below it; return what stands there now."""
-        try:
-            await query.answer()
-        except TelegramAPIError as error:
-            logger.info("a tap was answered too late (%s)", error.message)
+        await _tell(query, None)
         if not isinstance(query.message, Message) or anew:
             assert query.bot is not None
             return await query.bot.send_message(query.from_user.id, text, reply_markup=markup, parse_mode=None)
@@ -201,6 +214,14 @@ class Conversation:
         if asked.get("shown"):
             with suppress(TelegramAPIError):  # what it cancels is done; that the button is gone already is no news
                 await bot.edit_message_reply_markup(chat_id=message.chat.id, message_id=asked["shown"])
+
+
+async def _tell(query: CallbackQuery, text: str | None) -> None:
+    """Answer a tap, if Telegram still takes the answer."""
+    try:
+        await query.answer(text, show_alert=text is not None)
+    except TelegramAPIError as error:
+        logger.info("a tap was answered too late (%s)", error.message)
 
 
 async def _ask(state: FSMContext, payment: PaymentResult | None, shown: Message) -> None:

@@ -68,6 +68,8 @@ def support_router(
         raise ValidationError("message_thread_id", "needs the chat that it is a topic of: chat=...", message_thread_id)
     if language is not None:
         check_text("language", language, 35)
+    if not isinstance(commands, bool):
+        raise ValidationError("commands", "must be True or False", commands)
     check_count("message_thread_id", message_thread_id, 1 << 52)
     check_count("per_hour", per_hour, MOST_PER_HOUR)
     router = Router(name="neonpay-support")

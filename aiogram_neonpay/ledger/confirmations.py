@@ -1,7 +1,7 @@
 """What a person was asked to confirm: answered once, by whom was asked, in time.
 
-Who takes a "yes" keeps others from it for as long as doing it may take, and notes when it is done. So what a worker that
-died took, and did not do, may be confirmed again; what is confirmed must therefore be safe to do twice.
+Who takes a "yes" keeps others from it for as long as doing it may take, and notes when it is done. So what a worker
+that died took, and did not do, may be confirmed again; what is confirmed must therefore be safe to do twice.
 """
 
 from __future__ import annotations

@@ -594,6 +594,38 @@ async def test_several_workers_reconcile_at_once_and_deliver_once(
     assert sorted(delivered) == sorted(f"stx{number}" for number in range(50))
 
 
+async def test_what_another_worker_repaired_meanwhile_is_reported_by_that_one_alone(
+    bot: RecordingBot, storage: MemoryStorage, telegram: Telegram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = [neonpay_router(STAGES, bot=bot, clock=telegram.clock) for _ in range(2)]
+    for worker in workers:
+        dp = Dispatcher(storage=storage)
+        dp.include_router(worker)
+    slow, fast = workers
+    await slow.reconcile()
+    payload = await invoice(bot, slow)
+    sold = paid(payload)
+    await dp.feed_raw_update(bot, sold)
+    telegram.put(charge_of(sold), payload)
+    telegram.put("stxLost", payload)
+    telegram.put(charge_of(sold), payload, back=True)
+    telegram.clock.now += HOUR
+    charges = slow._shop.charges
+    read, reports = charges.read, []
+
+    async def read_and_wait(*args: Any) -> Any:
+        rows = await read(*args)
+        if not reports:
+            reports.append(await fast.reconcile())
+        return rows
+
+    monkeypatch.setattr(charges, "read", read_and_wait)
+    reports.append(await slow.reconcile())
+    assert [report.recovered_count for report in reports] == [1, 0]
+    assert [report.refunded_count for report in reports] == [1, 0]
+    assert reports[1].is_clean
+
+
 @pytest.mark.parametrize("failure", ["flood control", "5xx", "a lost connection"])
 async def test_a_failed_request_of_a_reading_is_made_again(
     bot: RecordingBot,

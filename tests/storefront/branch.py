@@ -135,7 +135,7 @@ def build(spec: dict[str, Any], bot: Bot) -> tuple[Dispatcher, NeonPay]:
 
     @pay.completed("broken")
     async def fail(event: PaymentCompleted) -> None:
-        note("failed", event)
+        note("broken", event)
         if not (directory / "mended").exists():
             raise ZeroDivisionError("no stickers left")
 

@@ -40,6 +40,10 @@ class Branch:
         """End it as a power cut would."""
         os.kill(self.pid, signal.SIGKILL)
 
+    async def end(self) -> None:
+        """Wait until it has died."""
+        await asyncio.wait_for(self.ended.wait(), PATIENCE)
+
     async def ask(self, path: str, body: Any = None) -> Any:
         """Send it something through its door; ``None`` if it is dead, or dies over it."""
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
@@ -189,10 +193,15 @@ class Firm:
             await self.until(lambda: [line for line in self.journal() if line[1] == receipt.transaction_id], "delivery")
         return receipt.transaction_id
 
-    def last(self, user: SandboxUser) -> Any:
-        """Return the bot's newest message to somebody, if it is the newest there is."""
-        newest = user.messages()[-1]
-        return newest if newest.from_bot else None
+    def buttons(self) -> list[str]:
+        """Return the buttons under the bot's newest message to the admin."""
+        message = [message for message in self.admin.messages() if message.from_bot][-1]
+        return [button for row in message.buttons for button in row]
+
+    def pages(self, words: str) -> list[str]:
+        """Return the bot's messages to the admin that have such words."""
+        texts = [message.text for message in self.admin.messages() if message.from_bot]
+        return [text for text in texts if words in text]
 
     def pass_time(self, **span: float) -> None:
         """Let the world be later."""

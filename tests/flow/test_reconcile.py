@@ -29,6 +29,7 @@ from aiogram_neonpay import (
     ValidationError,
     neonpay_router,
 )
+from aiogram_neonpay.findings import ReconcileReport
 from tests.flow.clock import Clock
 from tests.telegram import ALICE, BOB, RecordingBot, charge_of, paid, pre_checkout
 
@@ -611,7 +612,7 @@ async def test_what_another_worker_repaired_meanwhile_is_reported_by_that_one_al
     telegram.put(charge_of(sold), payload, back=True)
     telegram.clock.now += HOUR
     charges = slow._shop.charges
-    read, reports = charges.read, []
+    read, reports = charges.read, list[ReconcileReport]()
 
     async def read_and_wait(*args: Any) -> Any:
         rows = await read(*args)

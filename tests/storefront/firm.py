@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,6 @@ import aiohttp
 from aiogram_neonpay.sandbox import Sandbox, SandboxServer
 from aiogram_neonpay.sandbox.models import Call
 from aiogram_neonpay.sandbox.users import SandboxUser
-from tests.chaos.balancer import knock
 from tests.chaos.clock import SharedClock
 from tests.chaos.nursery import Nursery
 from tests.storefront.office import ADMIN
@@ -87,11 +87,18 @@ class Firm:
         await self.server.start()
         self.admin = self.sandbox.create_user("Ada", started=True, user_id=ADMIN)
         loop = asyncio.get_running_loop()
-        self._nursery.listen(str(self.directory), lambda report: loop.call_soon_threadsafe(self._told, report))
+
+        def told(report: dict[str, Any]) -> None:
+            with suppress(RuntimeError):  # the test is over, and so is its loop
+                loop.call_soon_threadsafe(self._told, report)
+
+        self._nursery.listen(str(self.directory), told)
         self._spawn(self._pump())
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
         self.sandbox.faults.clear()
         for branch in self.branches.values():
             if not branch.ended.is_set() and branch.pid:
@@ -123,8 +130,7 @@ class Firm:
             spec = {"directory": str(self.directory), "name": branch.name, "door": str(branch.door)}
             self._nursery.start({**spec, "storage": self.storage, "telegram": self.server.url, "token": self.token})
             opened.append(branch)
-        for branch in opened:
-            await self.until(lambda branch=branch: branch.door.exists() or branch.ended.is_set(), f"{branch.name} opens")
+        await self.until(lambda: all(branch.door.exists() for branch in opened), "the doors")
         self.to = opened
         return opened
 

@@ -181,7 +181,10 @@ async def test_reports_are_right_over_the_border_of_a_month_and_the_death_of_a_p
     await firm.told("payments: 3")
     await firm.admin.tap("By day")
     page = await firm.told(f"{border - timedelta(days=1):%Y-%m-%d}  30")
-    assert page.splitlines()[4:] == [f"{border:%Y-%m-%d}  5 ⭐ (1)  −25 ⭐", f"{border - timedelta(days=1):%Y-%m-%d}  30 ⭐ (2)"]
+    assert page.splitlines()[4:] == [
+        f"{border:%Y-%m-%d}  5 ⭐ (1)  −25 ⭐",
+        f"{border - timedelta(days=1):%Y-%m-%d}  30 ⭐ (2)",
+    ]
 
 
 async def test_readings_of_two_processes_at_once_deliver_once_and_tell_it_once(firm: Firm) -> None:
@@ -366,9 +369,7 @@ async def test_a_storm_at_two_processes_is_one_message_though_who_tells_it_dies(
 
 
 @pytest.mark.redis
-async def test_alerts_outlive_a_restart_of_redis_and_the_death_of_a_process(
-    nursery: Nursery, tmp_path: Path
-) -> None:
+async def test_alerts_outlive_a_restart_of_redis_and_the_death_of_a_process(nursery: Nursery, tmp_path: Path) -> None:
     with RedisServer() as server:
         async with Firm(nursery, tmp_path, server.url) as firm:
             firm.repeats = True

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from aiogram import Bot
 
 from aiogram_neonpay.checks import check_stage_id
-from aiogram_neonpay.diagnosis import Diagnosis
 from aiogram_neonpay.errors import PaymentError, PaymentNotFoundError, StageNotFoundError, ValidationError
-from aiogram_neonpay.findings import ReconcileReport
 from aiogram_neonpay.installation import Installation
 from aiogram_neonpay.invoices import check_user_id
 from aiogram_neonpay.ledger.charges import ANNOUNCED, DELIVERED, PAID, REFUNDED, REJECTED, reference_of
 from aiogram_neonpay.models import PaymentResult, PaymentStatus
 from aiogram_neonpay.records import status_of
-from aiogram_neonpay.reports import MOST_DAYS, Report, make_report
 from aiogram_neonpay.routers import PaymentRouter
 from aiogram_neonpay.shop import Shop
 
 if TYPE_CHECKING:
+    from aiogram_neonpay.diagnosis import Diagnosis
+    from aiogram_neonpay.findings import ReconcileReport
+    from aiogram_neonpay.reports import Report
     from aiogram_neonpay.timeline import TimelineEntry
 
 __all__ = ["BackOffice"]
@@ -290,8 +290,8 @@ class BackOffice(PaymentRouter):
 
         :param days: 1-366, counted back from today.
         """
-        if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MOST_DAYS:
-            raise ValidationError("days", f"must be 1-{MOST_DAYS}", days)
+        from aiogram_neonpay.reports import make_report
+
         return await make_report(self._shop, self._acting(bot), days)
 
     async def doctor(self, bot: Bot | None = None) -> Diagnosis:

@@ -72,7 +72,6 @@ class PaymentEvent(PaymentResult):
         return await answer(self.bot, self.user_id, f"payment {self.reference}", text, options)
 
 
-@dataclass(frozen=True)
 class PaymentCompleted(PaymentEvent):
     """A charge to deliver to :attr:`recipient_id`: to the buyer, or to whoever has opened it if it is a gift.
 
@@ -88,7 +87,6 @@ class PaymentCompleted(PaymentEvent):
         return await answer(self.bot, chat, f"payment {self.reference}", text, options)
 
 
-@dataclass(frozen=True)
 class MediaSold(PaymentCompleted):
     """Paid media that somebody bought: Telegram has shown them already, and what else goes with it is to be delivered.
 
@@ -97,7 +95,6 @@ class MediaSold(PaymentCompleted):
     """
 
 
-@dataclass(frozen=True)
 class PaymentRefunded(PaymentEvent):
     """A charge whose Stars went back, by the bot or from elsewhere; :attr:`status` is REFUNDED."""
 
@@ -230,22 +227,18 @@ class SubscriptionEvent:
         return await answer(self.bot, self.user_id, f"subscription {self.subscription.id}", text, options)
 
 
-@dataclass(frozen=True)
 class SubscriptionCanceled(SubscriptionEvent):
     """It will not be charged again; what is paid runs to its end. ``subscription.canceled_by`` tells who it was."""
 
 
-@dataclass(frozen=True)
 class SubscriptionRestored(SubscriptionEvent):
     """The buyer has resumed it: Telegram will charge again."""
 
 
-@dataclass(frozen=True)
 class SubscriptionFailed(SubscriptionEvent):
     """Telegram could not charge for the next period, such as for lack of Stars."""
 
 
-@dataclass(frozen=True)
 class SubscriptionExpired(SubscriptionEvent):
     """The paid period has ended without a renewal, and the time of grace with it."""
 

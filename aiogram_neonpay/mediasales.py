@@ -21,7 +21,6 @@ from aiogram_neonpay.models import CURRENCY
 from aiogram_neonpay.payload import InvoiceToken, claimed
 from aiogram_neonpay.records import names_of, offer_of
 from aiogram_neonpay.shop import Shop
-from aiogram_neonpay.transactions import Pages
 
 __all__ = ["MediaSales", "as_media", "charge_of_media", "facts_of_purchase", "media_payload_of"]
 
@@ -129,6 +128,8 @@ class MediaSales:
         return charge
 
     async def _look_for(self, bot: Bot, body: Facts) -> str | None:
+        from aiogram_neonpay.transactions import Pages  # few bots sell media, and fewer refund them
+
         state = await self._shop.readings.open(bot.id, self._shop.clock(), keep=False)
         pages = Pages(bot, max(0.0, body["at"] - AGE), state.get("hint", 0), patient=False)
         while rows := await pages.next():

@@ -9,7 +9,6 @@ import typing
 from aiogram_neonpay.access import Access, AccessChange
 from aiogram_neonpay.adapters import AiogramAdapter
 from aiogram_neonpay.core import NeonPay, NeonPayCore
-from aiogram_neonpay.diagnosis import Diagnosis, Symptom
 from aiogram_neonpay.errors import (
     BuyerUnreachableError,
     ConfigurationError,
@@ -47,13 +46,6 @@ from aiogram_neonpay.events import (
 )
 from aiogram_neonpay.factory import create_neonpay, neonpay_router
 from aiogram_neonpay.filters import HasAccess, PaidStage
-from aiogram_neonpay.findings import Finding, ReconcileReport
-from aiogram_neonpay.keyboards import (
-    buy_keyboard,
-    catalog_keyboard,
-    donate_keyboard,
-    subscription_keyboard,
-)
 from aiogram_neonpay.links import StartLink
 from aiogram_neonpay.models import (
     Checkout,
@@ -67,13 +59,16 @@ from aiogram_neonpay.models import (
     SubscriptionState,
 )
 from aiogram_neonpay.promo import PromoCode, PromoUsage
-from aiogram_neonpay.reports import Report, ReportRow
 from aiogram_neonpay.routers import PaymentRouter
-from aiogram_neonpay.sqlite import SQLiteStorage
 from aiogram_neonpay.stages import PaymentStage
 
 if typing.TYPE_CHECKING:
     from aiogram_neonpay.alerts import Alerts
+    from aiogram_neonpay.diagnosis import Diagnosis, Symptom
+    from aiogram_neonpay.findings import Finding, ReconcileReport
+    from aiogram_neonpay.keyboards import buy_keyboard, catalog_keyboard, donate_keyboard, subscription_keyboard
+    from aiogram_neonpay.reports import Report, ReportRow
+    from aiogram_neonpay.sqlite import SQLiteStorage
     from aiogram_neonpay.storefront.admin import admin_router
     from aiogram_neonpay.storefront.inline import inline_router
     from aiogram_neonpay.storefront.support.router import support_router
@@ -154,9 +149,20 @@ __all__ = [
 
 _LATER = {
     "Alerts": "aiogram_neonpay.alerts",
+    "Diagnosis": "aiogram_neonpay.diagnosis",
+    "Finding": "aiogram_neonpay.findings",
+    "ReconcileReport": "aiogram_neonpay.findings",
+    "Report": "aiogram_neonpay.reports",
+    "ReportRow": "aiogram_neonpay.reports",
+    "SQLiteStorage": "aiogram_neonpay.sqlite",
+    "Symptom": "aiogram_neonpay.diagnosis",
     "TimelineEntry": "aiogram_neonpay.timeline",
     "admin_router": "aiogram_neonpay.storefront.admin",
+    "buy_keyboard": "aiogram_neonpay.keyboards",
+    "catalog_keyboard": "aiogram_neonpay.keyboards",
+    "donate_keyboard": "aiogram_neonpay.keyboards",
     "inline_router": "aiogram_neonpay.storefront.inline",
+    "subscription_keyboard": "aiogram_neonpay.keyboards",
     "support_router": "aiogram_neonpay.storefront.support.router",
 }
 """The module of each name that is loaded later."""

@@ -13,16 +13,18 @@ import random
 from collections.abc import Callable
 from datetime import datetime, timezone
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiogram import Bot
 from aiogram.exceptions import TelegramNetworkError, TelegramRetryAfter, TelegramServerError
 
 from aiogram_neonpay.errors import ValidationError
-from aiogram_neonpay.findings import ReconcileReport
-from aiogram_neonpay.reading import Reading
 from aiogram_neonpay.shop import Shop
 from aiogram_neonpay.worker import Worker
+
+if TYPE_CHECKING:
+    from aiogram_neonpay.findings import ReconcileReport
+    from aiogram_neonpay.reading import Reading
 
 __all__ = ["RECONCILE_EVERY", "Reconciler"]
 
@@ -163,6 +165,8 @@ class Reconciler:
 
     async def run(self, bot: Bot, since: float | None, *, dry_run: bool) -> ReconcileReport:
         """Read and repair once."""
+        from aiogram_neonpay.reading import Reading  # the first reading pays for it, not every start
+
         state = await self._state(bot, keep=not dry_run)
         reading = Reading(self._shop, bot, state, since, dry_run)
         try:

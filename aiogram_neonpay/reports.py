@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta, timezone
 
 from aiogram import Bot
 
+from aiogram_neonpay.errors import ValidationError
 from aiogram_neonpay.shop import Shop
 
 __all__ = ["MOST_DAYS", "Report", "ReportRow", "make_report"]
@@ -84,7 +85,12 @@ class Report:
 
 
 async def make_report(shop: Shop, bot: Bot, days: int) -> Report:
-    """Return the report of the last days, today included."""
+    """Return the report of the last days, today included.
+
+    :raises ValidationError: when the days are not 1-366.
+    """
+    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MOST_DAYS:
+        raise ValidationError("days", f"must be 1-{MOST_DAYS}", days)
     last = datetime.fromtimestamp(shop.clock(), timezone.utc).date()
     all_days = [last - timedelta(days=back) for back in range(days)]
     rows = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 
 CODE = """
@@ -30,12 +32,17 @@ class ImportTime:
 
 
 def measure(runs: int) -> ImportTime:
-    pairs = [_run() for _ in range(runs + 1)][1:]  # the first run writes the bytecode
+    # Both are read as bytecode, wherever they are installed and whatever this process was told about writing it.
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        environment["PYTHONPYCACHEPREFIX"] = cache
+        pairs = [_run(environment) for _ in range(runs + 1)][1:]  # the first run writes the bytecode
     by_share = statistics.median_low(pair.share for pair in pairs)
     return next(pair for pair in pairs if pair.share == by_share)
 
 
-def _run() -> ImportTime:
-    done = subprocess.run([sys.executable, "-c", CODE], stdout=subprocess.PIPE, check=True, text=True)
+def _run(environment: dict[str, str]) -> ImportTime:
+    command = [sys.executable, "-c", CODE]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=environment)
     aiogram, ours = map(float, done.stdout.split())
     return ImportTime(aiogram, ours)

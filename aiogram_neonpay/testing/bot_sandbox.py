@@ -13,7 +13,7 @@ from aiogram import Bot, Dispatcher
 from aiogram.fsm.storage.memory import MemoryStorage
 
 from aiogram_neonpay.errors import ConfigurationError
-from aiogram_neonpay.ledger import MemoryEngine
+from aiogram_neonpay.ledger.memory import MemoryEngine
 from aiogram_neonpay.sandbox import Clock, Faults, Receipt, Rules, Sandbox, SandboxError, SandboxServer
 from aiogram_neonpay.sandbox.rules import PRE_CHECKOUT_DEADLINE
 from aiogram_neonpay.sandbox.session import LocalSession, SandboxSession, borrowing

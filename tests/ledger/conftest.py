@@ -11,7 +11,8 @@ import pytest_asyncio
 from aiogram.fsm.storage.memory import MemoryStorage
 from redis.asyncio import Redis
 
-from aiogram_neonpay.ledger import FSMEngine, LedgerEngine, open_engine
+from aiogram_neonpay.ledger import LedgerEngine, open_engine
+from aiogram_neonpay.ledger.fsm import FSMEngine
 from aiogram_neonpay.ledger.redis import RedisEngine
 from aiogram_neonpay.sqlite import SQLiteStorage
 from tests.ledger.engines import JsonStorage, Ledger

@@ -14,9 +14,11 @@ from aiogram.fsm.storage.redis import RedisStorage
 from redis.asyncio import Redis
 
 from aiogram_neonpay.errors import ConfigurationError, LedgerError
-from aiogram_neonpay.ledger import FSMEngine, MemoryEngine, open_engine
+from aiogram_neonpay.ledger import open_engine
 from aiogram_neonpay.ledger.base import CHARGE, RecordKey, storage_key
 from aiogram_neonpay.ledger.charges import DELIVERED, PAID, STUCK, Charges, reference_of
+from aiogram_neonpay.ledger.fsm import FSMEngine
+from aiogram_neonpay.ledger.memory import MemoryEngine
 from aiogram_neonpay.ledger.tallies import day_of
 from tests.ledger.engines import BUYER, PAID_AT, JsonStorage, paid
 

@@ -48,6 +48,7 @@ LAYERS = {
         "delivery",
         "discounts",
         "doctor",
+        "examination",
         "entitlements",
         "gifts",
         "invoices",

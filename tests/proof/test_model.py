@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
-from aiogram_neonpay.ledger import FSMEngine, LedgerEngine, open_engine
+from aiogram_neonpay.ledger import LedgerEngine, open_engine
 from aiogram_neonpay.ledger.base import CHARGE, RecordKey
 from aiogram_neonpay.ledger.charges import Charges, Claim, next_step, reference_of
+from aiogram_neonpay.ledger.fsm import FSMEngine
 from aiogram_neonpay.ledger.redis import RedisEngine
 from aiogram_neonpay.sqlite import SQLiteStorage
 from tests.proof.model import LEASE, NEVER_AGAIN, Failed, Fault, Model, Op, Result, Steps, day_of

@@ -131,9 +131,9 @@ class Alerter:
         self._tell(bot, alerts)
         self._feed.spawn(self._resume(bot), "the search for what admins were not told")
 
-    def _tell(self, bot: Bot, alerts: list[dict[str, Any]]) -> None:
-        held, now = self._held.setdefault(bot.id, []), self._shop.clock()
-        held += [{**alert, "at": now} for alert in alerts]
+    def _tell(self, bot: Bot, alerts: list[dict[str, Any]], at: float | None = None) -> None:
+        held = self._held.setdefault(bot.id, [])
+        held += [{**alert, "at": self._shop.clock() if at is None else at} for alert in alerts]
         del held[:-MOST_HELD]
         if bot.id not in self._telling:
             self._telling.add(bot.id)
@@ -146,7 +146,7 @@ class Alerter:
             since = body["trail"][-1][0] if body.get("trail") else body["at"]
             if body.get("alerted") != reason_of(body) and since <= now - FORGOTTEN_AFTER:
                 alerts.append(_alert_of_record(body))
-        self._tell(bot, alerts)
+        self._tell(bot, alerts, now)  # who is a step ahead may have told of them since
 
     async def _tell_all(self, bot: Bot) -> None:
         """Tell what is held, and what others have left, until nothing is untold or it cannot be told now."""

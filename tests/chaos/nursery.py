@@ -1,7 +1,7 @@
 """Starts the processes of a run by forking one that has imported everything: a restart takes milliseconds.
 
-``python -m tests.chaos.nursery <module>`` reads from its standard input what to start, one JSON object a line, and tells
-on its standard output who was born and who died. When its input ends it kills whoever is left.
+``python -m tests.chaos.nursery <module>`` reads from its standard input what to start, one JSON object a line, and
+tells on its standard output who was born and who died. When its input ends it kills whoever is left.
 """
 
 from __future__ import annotations

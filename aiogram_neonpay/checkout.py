@@ -95,7 +95,7 @@ class Cashier:
     async def _decide_at_once(self, checkout: OpenCheckout, data: dict[str, Any]) -> None:
         """Decide where there is nothing to wait for and nobody to ask: no lock, no storage, no timer."""
         try:
-            await self.decide(checkout.query, data)
+            await self._decide(checkout, data, at_once=True)
         except Exception:
             await self._decline(checkout, Declined("interrupted"))
             raise
@@ -108,9 +108,12 @@ class Cashier:
     async def decide(self, query: PreCheckoutQuery, data: dict[str, Any]) -> None:
         """Decide a query: handler 0 of the root's ``pre_checkout_query`` observer."""
         checkout: OpenCheckout = data[CHECKOUT]
+        await self._decide(checkout, data, at_once=self._decides_at_once(checkout.token))
+
+    async def _decide(self, checkout: OpenCheckout, data: dict[str, Any], *, at_once: bool) -> None:
         try:
             token = self._check_token(checkout)
-            if self._decides_at_once(token):
+            if at_once:
                 self._check_stage(checkout, token, self._shop.catalog.known(token.stage_id))
             else:
                 await self._decide_in_time(checkout, token, data)
@@ -176,7 +179,8 @@ class Cashier:
         checkout.stage = stage
         if stage is None:
             raise Declined("stage_not_found")
-        checkout.metadata = {**deepcopy(dict(stage.payload or {})), **token.metadata}
+        usual = deepcopy(dict(stage.payload)) if stage.payload else {}
+        checkout.metadata = {**usual, **token.metadata}
         if not stage.on_sale:
             raise Declined("not_on_sale")
         return stage

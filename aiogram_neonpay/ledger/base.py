@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from aiogram.fsm.storage.base import StorageKey
@@ -70,6 +71,7 @@ class RecordKey(NamedTuple):
         return self.kind in (CHARGE, BUYER)
 
 
+@lru_cache(maxsize=256)
 def storage_key(key: RecordKey) -> StorageKey:
     """Return the FSM key of a record: aiogram's own addressing, with a destiny of ours.
 

@@ -131,6 +131,9 @@ class Firm:
             self._nursery.start({**spec, "storage": self.storage, "telegram": self.server.url, "token": self.token})
             opened.append(branch)
         await self.until(lambda: all(branch.door.exists() for branch in opened), "the doors")
+        for branch in opened:
+            while await branch.ask("/die", {}) is None:  # the door is there before somebody stands behind it
+                await asyncio.sleep(0.01)
         self.to = opened
         return opened
 

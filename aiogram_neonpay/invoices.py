@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,25 +159,29 @@ class Seller:
             raise ValidationError("reply_markup", "must be an InlineKeyboardMarkup", type(markup).__name__)
         asked = {"chat": chat_id, "kind": "message", "markup": markup, **options}
         invoice = await self.make(bot, offer, asked, language)
+        once = offer.key is not None
         if invoice.stage.subscription:
-            sent = await self._send_link(invoice, chat_id, markup, options, language, once=offer.key is not None)
+            deliver = self._link_message(invoice, chat_id, markup, options, language, keep=once)
         else:
-            sent = await self._send_invoice(invoice, chat_id, markup, options, language, once=offer.key is not None)
+            deliver = self._invoice_message(invoice, chat_id, markup, options, language)
+        if once:
+            sent = await send_once(self._shop.invoices, bot, invoice.token.invoice_id, deliver)
+        else:
+            sent = await deliver()
         is_one_buyers = offer.bound or offer.single_use or (offer.buyer is not None and offer.buyer == chat_id)
         if is_one_buyers and self._tidier.is_wanted(invoice.stage):
             await self._tidier.note(bot, invoice.token.invoice_id, sent, prompts)
         return sent
 
-    async def _send_invoice(
+    def _invoice_message(
         self,
         invoice: Invoice,
         chat_id: int | str,
         markup: InlineKeyboardMarkup | None,
         options: dict[str, Any],
         language: str | None,
-        *,
-        once: bool,
-    ) -> Message:
+    ) -> Callable[[], Awaitable[Message]]:
+        """Return what sends an invoice."""
         if markup is not None:
             amount = invoice.token.amount
             label = self._shop.texts.get("pay_button", language, amount=amount)
@@ -190,11 +194,9 @@ class Seller:
             with calling_telegram(f"the invoice of stage {invoice.token.stage_id!r}"):
                 return await invoice.bot.send_invoice(chat_id, **parameters)
 
-        if not once:
-            return await deliver()
-        return await send_once(self._shop.invoices, invoice.bot, invoice.token.invoice_id, deliver)
+        return deliver
 
-    async def _send_link(
+    def _link_message(
         self,
         invoice: Invoice,
         chat_id: int | str,
@@ -202,9 +204,12 @@ class Seller:
         options: dict[str, Any],
         language: str | None,
         *,
-        once: bool,
-    ) -> Message:
-        """Send a message whose button opens the invoice: Telegram sells subscriptions through links alone."""
+        keep: bool,
+    ) -> Callable[[], Awaitable[Message]]:
+        """Return what sends a message with a link to the invoice: Telegram sells subscriptions through links alone.
+
+        :param keep: remember the link, for the message may have to be sent once more.
+        """
         for name in options:
             if name not in _TEXT_OPTIONS:
                 raise ValidationError(
@@ -220,7 +225,7 @@ class Seller:
         }
 
         async def deliver() -> Message:
-            url = await self._url_of(invoice, {}, keep=once)
+            url = await self._url_of(invoice, {}, keep=keep)
             button = [InlineKeyboardButton(text=label, url=url)]
             rows = [button, *(markup.inline_keyboard if markup is not None else [])]
             with calling_telegram(f"the offer of stage {invoice.token.stage_id!r}"):
@@ -228,9 +233,7 @@ class Seller:
                     chat_id, reply_markup=InlineKeyboardMarkup(inline_keyboard=rows), **parameters
                 )
 
-        if not once:
-            return await deliver()
-        return await send_once(self._shop.invoices, invoice.bot, invoice.token.invoice_id, deliver)
+        return deliver
 
     async def link(self, bot: Bot, offer: Offer, options: dict[str, Any]) -> tuple[str, str]:
         """Make an invoice link (Bot API ``createInvoiceLink``) and return it with the invoice's id."""

@@ -1,16 +1,17 @@
-"""What is said to admins of payments: a message made of lines, and words that came from elsewhere made harmless."""
+"""What is said of payments: a message made of lines, days and reasons, words that came from elsewhere made harmless."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from aiogram.types import LinkPreviewOptions, MessageEntity
 
 from aiogram_neonpay.redaction import redacted
 
-__all__ = ["REASONS", "Code", "Lines", "plain", "reason_text"]
+__all__ = ["REASONS", "Code", "Lines", "day_text", "plain", "reason_text"]
 
 LONGEST = 4096
 """UTF-16 units of a message. Bot API ``sendMessage`` says characters; a unit too few is safe."""
@@ -46,6 +47,14 @@ def reason_text(say: Callable[..., str], reason: str) -> str:
     :param say: returns the phrase of a key, such as ``Texts.get`` for one language.
     """
     return say(f"reason_{reason}") if reason in REASONS else plain(reason, 64)
+
+
+def day_text(say: Callable[..., str], moment: datetime | None) -> str:
+    """Return a day (UTC) as people write it; nothing for none.
+
+    :param say: returns the phrase of a key, such as ``Texts.get`` for one language.
+    """
+    return "" if moment is None else say("date", year=moment.year, month=moment.month, day=moment.day)
 
 
 class Code(str):

@@ -1,7 +1,8 @@
 """A shop of ten products in three pages, a members' club, donations and receipts: ready dialogs of aiogram-dialog.
 
 With BOT_TOKEN in the environment it runs on Telegram and keeps everything in dialog_shop.db, or in the file SHOP_DB
-names. Without it, it runs in the sandbox; let a buyer on the page speak Russian or Azerbaijani, and the shop does.
+names. Without it, it runs in the sandbox; let a buyer on the page speak Russian or Azerbaijani, and every button and
+sentence of the dialogs does. What the author wrote stays as it is: the products, and what is said when one is paid.
 """
 
 from __future__ import annotations
@@ -17,11 +18,20 @@ from aiogram_dialog import DialogManager, StartMode, setup_dialogs
 from aiogram_dialog.widgets.kbd import Start
 from aiogram_dialog.widgets.text import Const
 
-from aiogram_neonpay import HasAccess, PaymentCompleted, PaymentRouter, PaymentStage, SQLiteStorage, neonpay_router
+from aiogram_neonpay import (
+    HasAccess,
+    PaymentCompleted,
+    PaymentRouter,
+    PaymentStage,
+    SQLiteStorage,
+    neonpay_router,
+    support_router,
+)
 from aiogram_neonpay.dialogs import (
     Buy,
     DonateStates,
     PhraseText,
+    PriceText,
     PurchasesStates,
     ShopStates,
     donate_dialog,
@@ -53,11 +63,12 @@ STAGES = {
 def build_dispatcher(storage: BaseStorage | None = None, clock: Callable[[], float] | None = None) -> Dispatcher:
     pay, dp = neonpay_router(STAGES, clock=clock), Dispatcher(storage=storage)
     under_the_shelf = [
-        Buy("Join the club: 40 ⭐ a month", "club", id="join", when=~has_access("club")),
-        Start(Const("Donate"), id="donate", state=DonateStates.choose),
+        Buy(Const("Tale club — ") + PriceText("club"), "club", id="join", when=~has_access("club")),
+        Start(PhraseText("donate_open_button"), id="donate", state=DonateStates.choose),
         Start(PhraseText("purchases_button"), id="purchases", state=PurchasesStates.purchases),
     ]
     dp.include_routers(
+        support_router(contact="@tale_shop"),  # before the dialogs, which take every message
         teller(),
         shop_dialog(category="Tales", per_page=4, buttons=under_the_shelf),
         donate_dialog(),

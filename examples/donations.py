@@ -20,6 +20,7 @@ from aiogram_neonpay import (
     SQLiteStorage,
     donate_keyboard,
     neonpay_router,
+    support_router,
 )
 from aiogram_neonpay.sandbox import run_sandbox
 
@@ -61,7 +62,7 @@ def build_router() -> PaymentRouter:
 
 def build_dispatcher(storage: BaseStorage | None = None) -> Dispatcher:
     dp = Dispatcher(storage=storage)
-    dp.include_routers(build_router(), neonpay_router(STAGES))
+    dp.include_routers(support_router(contact="@tip_jar", commands=True), build_router(), neonpay_router(STAGES))
     dp.startup.register(show_commands)
     return dp
 

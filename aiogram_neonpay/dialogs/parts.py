@@ -15,6 +15,7 @@ from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.dialogs.sale import language_of, neonpay_of
 from aiogram_neonpay.dialogs.texts import PhraseText, as_text
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
+from aiogram_neonpay.wording import day_text
 
 __all__ = ["Buttons", "Getter", "Teller", "assemble", "check_states", "date_of", "switch", "text_or"]
 
@@ -59,9 +60,7 @@ class Teller:
 
 def date_of(teller: Teller, moment: datetime | None) -> str:
     """Return a day (UTC) as people write it."""
-    if moment is None:
-        return ""
-    return teller.say("date", year=moment.year, month=moment.month, day=moment.day)
+    return day_text(teller.say, moment)
 
 
 def assemble(

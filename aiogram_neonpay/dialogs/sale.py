@@ -71,7 +71,9 @@ async def sell(
     dialog_data = manager.current_context().dialog_data
     now, offer = time.time(), [widget_id, stage_id, amount, dict(metadata or {})]
     last = dialog_data.get(LAST_SALE)
+    there = neonpay.texts.get("invoice_there", language_of(data))
     if isinstance(last, list) and last[:-1] == offer and 0 <= now - last[-1] < DOUBLE_TAP:
+        await say(event, there, alert=False)
         return True
     way = WayBack.from_manager(manager, widget_id)
     buyer = data["event_from_user"].id
@@ -79,6 +81,7 @@ async def sell(
     seen = [manager.current_context().id, offer, last, paid.get("transaction_id") if isinstance(paid, dict) else None]
     is_first, tap = (True, None) if isinstance(event, Message) else await _take(neonpay, data["bot"], buyer, seen)
     if not is_first:
+        await say(event, there, alert=False)
         return True
     try:
         await neonpay.answer_payment(
@@ -123,11 +126,14 @@ def sold(dialog_data: dict[str, Any]) -> None:
     dialog_data.pop(LAST_SALE, None)
 
 
-async def say(event: CallbackQuery | Message, text: str) -> None:
-    """Tell the buyer something in passing: over the chat after a tap, in it otherwise."""
+async def say(event: CallbackQuery | Message, text: str, *, alert: bool = True) -> None:
+    """Tell the buyer something in passing: over the chat after a tap, in it otherwise.
+
+    :param alert: whether a buyer who tapped has to close it.
+    """
     if isinstance(event, ReplyCallbackQuery):  # a button of a reply keyboard, which is a message in truth
         await event.original_message.answer(text)
     elif isinstance(event, CallbackQuery):
-        await event.answer(text, show_alert=True)
+        await event.answer(text, show_alert=alert)
     else:
         await event.answer(text)

@@ -10,7 +10,7 @@ from aiogram.fsm.state import StatesGroup
 from aiogram.types import CallbackQuery
 from aiogram_dialog import Dialog, DialogManager, Window
 from aiogram_dialog.api.entities import MediaAttachment
-from aiogram_dialog.api.internal import TextWidget
+from aiogram_dialog.api.internal import RawKeyboard, TextWidget
 from aiogram_dialog.widgets.kbd import Button, Cancel, Column, ScrollingGroup, Select
 from aiogram_dialog.widgets.media import DynamicMedia
 from aiogram_dialog.widgets.text import Format
@@ -39,6 +39,19 @@ StagesGetter = Callable[..., Awaitable[Mapping[str, PaymentStage]]]
 """Gives the stages to show; called with aiogram's handler data by name, as getters of windows are."""
 CATEGORY, STAGE = "category", "stage_id"
 """Where the dialog's data hold what was chosen."""
+
+
+class _Pages(ScrollingGroup):
+    """The group whose pager has no button that leads nowhere, and says where the reader is."""
+
+    async def _render_pager(self, pages: int, manager: DialogManager) -> RawKeyboard:
+        keyboard = await super()._render_pager(pages, manager)
+        if len(keyboard) != 1 or len(keyboard[0]) != 5:
+            return keyboard  # there is none, or another version of aiogram-dialog draws it otherwise
+        first, before, here, after, last = keyboard[0]
+        page = min(pages - 1, await self.get_page(manager))
+        here.text = f"{page + 1}/{pages}"
+        return [[*([first, before] if page > 0 else []), here, *([after, last] if page < pages - 1 else [])]]
 
 
 class _Shop:
@@ -134,7 +147,7 @@ async def _owned(teller: Teller, stage: PaymentStage) -> str:
     if access is None:
         return ""
     if access.left is not None:
-        return teller.say("uses", n=access.left)
+        return teller.say("product_owned_uses", n=access.left)
     if access.expires_at is None:
         return teller.say("product_owned")
     return teller.say("product_owned_until", until=date_of(teller, access.expires_at))
@@ -220,7 +233,7 @@ def shop_dialog(
                 on_click=shop.choose_category,
             )
         ),
-        ScrollingGroup(
+        _Pages(
             StageSelect(id="stage", stages="stages", on_click=open_product),
             id="pages",
             width=1,

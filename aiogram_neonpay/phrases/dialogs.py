@@ -31,6 +31,8 @@ DIALOGS = (
     sentence("product_owned", "You have this."),
     # Translators: On the page of a product that the buyer has until a date.
     sentence("product_owned_until", "You have this until {until}."),
+    # Translators: On the page of a product that the buyer has bought, and may still use so often.
+    counted("product_owned_uses", "You have {n} use left.", "You have {n} uses left."),
     # Translators: After a payment. {title} is the product, {stars} such as "25 Stars".
     sentence("shop_thanks", "Thank you! {title} is paid: {stars}."),
     # Translators: Button that returns to the shop after a payment.
@@ -50,6 +52,8 @@ DIALOGS = (
     sentence("donate_number", "Please write a whole number from {least} to {most}."),
     # Translators: After a donation of {n} Stars.
     counted("donate_thanks", "Thank you for {n} Star!", "Thank you for {n} Stars!"),
+    # Translators: Button that leads to the page on which Stars are given, such as "Donate".
+    sentence("donate_open_button", "Donate"),
     # Translators: Button for another donation after the first one.
     sentence("donate_button", "Give more"),
     # Translators: Over the list of what the reader has bought.

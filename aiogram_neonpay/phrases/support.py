@@ -77,7 +77,7 @@ SUPPORT = (
     sentence("payment_delivered", "paid and delivered"),
     # Translators: What became of a payment: it is being delivered now.
     sentence("payment_on_its_way", "paid, on its way"),
-    # Translators: What became of a payment: something failed. {reason}: a word of the program.
+    # Translators: What became of a payment: something failed. {reason}: why, in words.
     sentence("payment_waiting", "paid, not delivered, waits for you ({reason})"),
     # Translators: What became of a payment.
     sentence("payment_refunded", "refunded"),

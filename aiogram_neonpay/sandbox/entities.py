@@ -12,7 +12,7 @@ from aiogram_neonpay.sandbox.markdown import legacy_markdown, markdown_v2
 from aiogram_neonpay.sandbox.models import Json
 
 _FOUND = re.compile(
-    r"(?P<url>https?://[^\s<>\"]+)|(?<![\w/])(?P<bot_command>/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]+)?)"
+    r"(?P<url>https?://[^\s<>\"]+)|(?<![\w/<>])(?P<bot_command>/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]+)?)(?![\w/<>])"
     r"|(?<![\w@])(?P<mention>@[A-Za-z][A-Za-z0-9_]{3,31})"
 )
 #: Entities that take their text for themselves; in all others Telegram finds links, commands and mentions.

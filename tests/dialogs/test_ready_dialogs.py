@@ -138,6 +138,41 @@ async def test_a_product_has_its_photo_and_tells_what_the_buyer_has(alice: BotUs
     assert re.search(r"\n\nYou have this until \d{4}-\d\d-\d\d\.$", window(alice)[0])
 
 
+@pytest.mark.parametrize(
+    ("language", "left"),
+    [
+        ("en", "You have 3 uses left."),
+        ("ru", "Можно использовать ещё 3 раза."),
+        ("az", "Daha 3 dəfə istifadə edə bilərsiniz."),
+    ],
+)
+async def test_a_product_that_is_counted_tells_how_often_it_can_be_used(language: str, left: str) -> None:
+    stages = {"rides": PaymentStage("Rides", "On a carousel", 3, access="rides", uses=3)}
+    async with BotSandbox(bot_with(shop_dialog(), stages=stages)) as sandbox:
+        bob = sandbox.user("Bob", stars=10, language_code=language)
+        await bob.send("/shop rides")
+        await bob.tap("3 ⭐")
+        await bob.pay()
+        await bob.send("/shop rides")
+        assert window(bob)[0] == f"Rides\n\nOn a carousel\n\n3 ⭐\n\n{left}"
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "The invoice is in the chat already."),
+        ("ru", "Счёт уже в чате."),
+        ("az", "Hesab artıq çatdadır."),
+    ],
+)
+async def test_a_second_tap_is_told_where_the_invoice_is(sandbox: BotSandbox, language: str, words: str) -> None:
+    bob = sandbox.user("Bob", stars=10, language_code=language)
+    await bob.send("/shop song5")
+    assert await bob.tap("5 ⭐") is None
+    assert await bob.tap("5 ⭐") == words
+    assert len([message for message in bob.messages() if "invoice" in message.raw]) == 1
+
+
 async def test_what_is_not_sold_any_more_is_not_offered(sandbox: BotSandbox, alice: BotUser) -> None:
     await alice.send("/shop")
     await walk(alice, "Prints")

@@ -205,7 +205,7 @@ async def test_a_payment_that_waits_or_was_refunded_says_so(scene: Scene) -> Non
     await scene.alice.send("/paysupport")
     await scene.alice.tap("Broken")
     await scene.alice.send("Nothing came")
-    assert "paid, not delivered, waits for you (attempts)" in scene.posted()[-1].text
+    assert "paid, not delivered, waits for you (every attempt to deliver it failed)" in scene.posted()[-1].text
     await scene.shop.pay.refund(reference)
     await scene.sandbox.settle()
     await scene.alice.send("/paysupport")
@@ -356,10 +356,13 @@ async def test_the_admins_may_be_one_person_and_read_their_own_language(scene: S
     await scene.admin.send("/menu")
     reference = await scene.bought()
     await scene.alice.send("/paysupport")
+    day = (await scene.shop.pay.history(scene.alice.id))[0].timestamp
+    assert day is not None and scene.alice.messages()[-1].buttons[0] == (f"Premium · 25 ⭐ · {day:%Y-%m-%d}",)
     await scene.alice.tap("Premium")
     await scene.alice.send("Hi")
     post = scene.admin.messages()[-1]
     assert f"Платёж {reference}: Premium (premium), 25 звёзд" in post.text and "оплачен и выдан" in post.text
+    assert f", {day:%d.%m.%Y %H:%M} UTC" in post.text
     await scene.admin.send("Привет", reply_to=post)
     assert scene.alice.messages()[-1].buttons == (("Write back",),)
 

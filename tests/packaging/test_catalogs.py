@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aiogram_neonpay.catalogs import TRANSLATIONS
 from aiogram_neonpay.phrases import PHRASES
 from scripts import update_texts
 
+ROOT = Path(__file__).resolve().parents[2]
 AGAIN = "run `make texts`, translate what it names, and run it again"
 
 
@@ -41,3 +44,10 @@ def test_everything_is_translated(language: str) -> None:
     missing = update_texts.untranslated(update_texts.read(language))
 
     assert [message.context for message in missing] == [], AGAIN
+
+
+def test_the_page_about_texts_names_every_module_with_phrases() -> None:
+    modules = {path.stem for path in (ROOT / "aiogram_neonpay" / "phrases").glob("*.py")} - {"__init__", "phrase"}
+    page = (ROOT / "docs" / "texts.md").read_text(encoding="utf-8")
+
+    assert [name for name in sorted(modules) if f"phrases/{name}.py" not in page] == []

@@ -77,6 +77,7 @@ READ: list[tuple[str, str, str, list[tuple[Any, ...]]]] = [
     ("HTML", "<code class='language-py'>x</code>", "x", [("code", 0, 1)]),
     ("HTML", "<blockquote expandable>x</blockquote>", "x", [("expandable_blockquote", 0, 1)]),
     ("HTML", "<b>/buy</b> <code>/buy</code>", "/buy /buy", [("bold", 0, 4), ("bot_command", 0, 4), ("code", 5, 4)]),
+    ("HTML", "&lt;b&gt;x&lt;/b&gt; /etc/b /a>", "<b>x</b> /etc/b /a>", []),
     ("HTML", "<b>x</>", "x", [("bold", 0, 1)]),
     ("HTML", '<a href="https://a.b?c">x</a>', "x", [("text_link", 0, 1, "https://a.b/?c")]),
     ("HTML", "<a>a.io</a>", "a.io", [("text_link", 0, 4, "http://a.io/")]),

@@ -155,6 +155,9 @@ async def test_inline_results_are_found_in_the_message_field_and_sent(browser: B
         await expect(page.get_by_role("button", name="Words")).to_be_visible()
         await result.press("Enter")
         await visit.says("via @neon_demo_bot")
+        via = await page.get_by_text("via @neon_demo_bot").last.bounding_box()
+        card = await page.get_by_role("log").locator(".bubble").last.bounding_box()
+        assert via is not None and card is not None and via["x"] >= card["x"] + 11 and via["y"] >= card["y"] + 6
         await expect(field).to_have_value("")
         await visit.press("Pay 3 Stars")
         await visit.press("Confirm and Pay 3 Stars")

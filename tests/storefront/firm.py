@@ -132,7 +132,9 @@ class Firm:
             opened.append(branch)
         await self.until(lambda: all(branch.door.exists() for branch in opened), "the doors")
         for branch in opened:
-            while await branch.ask("/die", {}) is None:  # the door is there before somebody stands behind it
+            for _ in range(100):  # the door is there before somebody stands behind it
+                if await branch.ask("/die", {}) is not None:
+                    break
                 await asyncio.sleep(0.01)
         self.to = opened
         return opened

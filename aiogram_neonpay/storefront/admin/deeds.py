@@ -38,7 +38,7 @@ async def ask_refund(neonpay: NeonPay, screen: Screen, say: Say, payment: Paymen
     reference = payment.reference or ""
     lines = Lines().add(say("admin_ask_refund"), bold=True).add(sold(say, payment)).add(Code(reference))
     lines.add(say("admin_user", user=payment.user_id))
-    return await _ask(neonpay, screen, say, lines, {"do": "refund", "id": reference}, reason, back=reference)
+    return await _ask(neonpay, screen, say, lines, {"do": "refund", "id": reference}, reason)
 
 
 async def ask_unknown_refund(
@@ -76,9 +76,7 @@ async def ask_revoke(neonpay: NeonPay, screen: Screen, say: Say, revoke: Revoke)
     return await _ask(neonpay, screen, say, lines, {"do": "revoke", **revoke._asdict()}, revoke.reason or "")
 
 
-async def _ask(
-    neonpay: NeonPay, screen: Screen, say: Say, lines: Lines, deed: dict[str, Any], reason: str, back: str = ""
-) -> Page:
+async def _ask(neonpay: NeonPay, screen: Screen, say: Say, lines: Lines, deed: dict[str, Any], reason: str) -> Page:
     if reason:
         lines.add(say("admin_reason", reason=plain(reason, 400)))
     deed["reason"] = f"admin {screen.user.id}: {reason}".rstrip(": ")
@@ -104,7 +102,7 @@ async def answer(neonpay: NeonPay, screen: Screen, say: Say, name: str, yes: boo
     if given.deed is None:
         raise Refused(say(f"admin_question_{given.refusal}"))
     if not yes:
-        return _said(say("admin_not_done"))
+        return await _leave(neonpay, say, given.deed)
     again = Keyboard(say).row(_yes(say, given.deed, name)).markup()
     await screen.begin(say("admin_working_on"), again)
     done = False
@@ -133,6 +131,13 @@ async def _do(neonpay: NeonPay, say: Say, name: str, deed: dict[str, Any]) -> Pa
     except NoAccessError:
         return _said(say("admin_had_none", user=user_id, access=plain(access, 64)))
     return _said(say("admin_granted", user=user_id, access=plain(access, 64)))
+
+
+async def _leave(neonpay: NeonPay, say: Say, deed: dict[str, Any]) -> Page:
+    """Return what is shown when nothing is to be done: for a refund the payment, where the question came from."""
+    found = await neonpay.get_payment(deed["id"]) if deed["do"] == "refund" else None
+    notice = say("admin_not_done")
+    return _said(notice) if found is None else payment_page(say, found, notice)
 
 
 async def _refund(neonpay: NeonPay, say: Say, deed: dict[str, Any]) -> Page:

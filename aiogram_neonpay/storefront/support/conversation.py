@@ -20,6 +20,7 @@ from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.models import PaymentResult
 from aiogram_neonpay.storefront.support.desk import Desk, title_of
 from aiogram_neonpay.storefront.support.taps import SupportTap
+from aiogram_neonpay.wording import day_text
 
 __all__ = ["PARAMETER", "Asking", "Conversation", "is_left", "leave"]
 
@@ -105,7 +106,7 @@ class Conversation:
         builder = InlineKeyboardBuilder()
         for payment in payments:
             tap = SupportTap(action="about", reference=payment.reference or "")
-            builder.button(text=_label(payment), callback_data=tap)
+            builder.button(text=_label(neonpay, language, payment), callback_data=tap)
         builder.button(text=say("support_other_button", language), callback_data=SupportTap(action="about"))
         builder.button(text=say("support_cancel_button", language), callback_data=SupportTap(action="cancel"))
         await message.answer(say("support_pick", language), reply_markup=_markup(builder), parse_mode=None)
@@ -138,7 +139,7 @@ class Conversation:
         builder.button(text=say("support_cancel_button", language), callback_data=SupportTap(action="cancel"))
         if payment is None:
             return say("support_write", language), builder
-        return say("support_write_about", language, payment=_label(payment)), builder
+        return say("support_write_about", language, payment=_label(neonpay, language, payment)), builder
 
     async def _show(
         self, query: CallbackQuery, text: str, markup: InlineKeyboardMarkup | None, *, anew: bool
@@ -239,8 +240,11 @@ async def _payments(neonpay: NeonPay, user_id: int, bot: Bot) -> list[PaymentRes
         return []
 
 
-def _label(payment: PaymentResult) -> str:
-    return f"{title_of(payment)} · {payment.amount} ⭐ · {payment.timestamp:%d.%m.%Y}"
+def _label(neonpay: NeonPay, language: str | None, payment: PaymentResult) -> str:
+    def say(key: str, /, **values: Any) -> str:
+        return neonpay.texts.get(key, language, **values)
+
+    return f"{title_of(payment)} · {payment.amount} ⭐ · {day_text(say, payment.timestamp)}"
 
 
 def _markup(builder: InlineKeyboardBuilder) -> InlineKeyboardMarkup:

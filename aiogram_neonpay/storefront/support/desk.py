@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from aiogram import Bot
 from aiogram.exceptions import TelegramAPIError, TelegramForbiddenError
@@ -20,6 +21,7 @@ from aiogram_neonpay.core import NeonPay
 from aiogram_neonpay.models import PaymentResult, PaymentStatus
 from aiogram_neonpay.storefront.support.taps import SupportTap
 from aiogram_neonpay.texts import Texts
+from aiogram_neonpay.wording import day_text, reason_text
 
 __all__ = ["Desk"]
 
@@ -94,22 +96,25 @@ class Desk:
         return "\n".join([*lines, texts.get_for("support_how", self.language)])
 
     def _payment(self, payment: PaymentResult, texts: Texts) -> Iterator[str]:
-        yield texts.get_for(
+        def say(key: str, /, **values: Any) -> str:
+            return texts.get_for(key, self.language, **values)
+
+        moment = payment.timestamp
+        yield say(
             "support_payment",
-            self.language,
             reference=payment.reference,
             title=title_of(payment),
             stage=payment.stage_id,
-            stars=texts.get_for("stars", self.language, n=payment.amount),
-            date=f"{payment.timestamp:%d.%m.%Y %H:%M} UTC",
+            stars=say("stars", n=payment.amount),
+            date="" if moment is None else f"{day_text(say, moment)} {moment:%H:%M} UTC",
         )
         if payment.status is PaymentStatus.REFUNDED:
-            status = texts.get_for("payment_refunded", self.language)
+            status = say("payment_refunded")
         elif payment.reason is not None:
-            status = texts.get_for("payment_waiting", self.language, reason=payment.reason)
+            status = say("payment_waiting", reason=reason_text(say, payment.reason))
         else:
-            status = texts.get_for("payment_delivered" if payment.delivered else "payment_on_its_way", self.language)
-        yield texts.get_for("support_status", self.language, status=status)
+            status = say("payment_delivered" if payment.delivered else "payment_on_its_way")
+        yield say("support_status", status=status)
 
     # From the admins
 

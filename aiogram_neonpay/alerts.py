@@ -133,9 +133,9 @@ class Alerter:
         self._tell(bot, alerts)
         self._feed.spawn(self._resume(bot), "the search for what admins were not told")
 
-    def _tell(self, bot: Bot, alerts: list[dict[str, Any]]) -> None:
+    def _tell(self, bot: Bot, alerts: list[dict[str, Any]], at: float | None = None) -> None:
         held = self._held.setdefault(bot.id, [])
-        held += alerts
+        held += [{**alert, "at": self._shop.clock() if at is None else at} for alert in alerts]
         del held[:-MOST_HELD]
         if bot.id not in self._telling:
             self._telling.add(bot.id)
@@ -148,14 +148,14 @@ class Alerter:
             since = body["trail"][-1][0] if body.get("trail") else body["at"]
             if body.get("alerted") != reason_of(body) and since <= now - FORGOTTEN_AFTER:
                 alerts.append(_alert_of_record(body))
-        self._tell(bot, alerts)
+        self._tell(bot, alerts, now)  # who is a step ahead may have told of them since
 
     async def _tell_all(self, bot: Bot) -> None:
         """Tell what is held, and what others have left, until nothing is untold or it cannot be told now."""
         me, failures, pause = new_nonce(), 0, GATHER
         try:
             while True:
-                is_patient = await self._nap(pause)
+                is_patient = await self._wait(bot, pause)
                 is_told, pause = await self._tell_once(bot, me)
                 if is_told:
                     if not pause and not self._held.get(bot.id):
@@ -171,14 +171,9 @@ class Alerter:
 
     async def _tell_once(self, bot: Bot, me: str) -> tuple[bool, float]:
         """Tell what is untold, once; return whether that worked, and after how many seconds to go on, if at all."""
-        held = self._held.pop(bot.id, [])
-        try:
-            state = await self._bulletins.add(bot.id, me, held, is_low=self._is_low.get(bot.id))
-        except Exception as error:
-            self._held[bot.id] = [*held, *self._held.get(bot.id, [])][-MOST_HELD:]
-            logger.warning("bot %s: alerts wait for the storage (%s)", bot.id, name_of(error))
+        state = await self._put_down(bot, me)
+        if state is None:
             return False, 0.0
-        await self._mark(bot, held)
         if not untold(state):
             return True, 0.0
         if state.get("teller") != me:
@@ -198,6 +193,31 @@ class Alerter:
         if message is None:
             return False, pause
         return True, BETWEEN if untold(state) else 0.0
+
+    async def _put_down(self, bot: Bot, teller: str | None) -> dict[str, Any] | None:
+        """Write down what is held, so that it outlives this process; ``None`` where the storage does not take it."""
+        held = self._held.pop(bot.id, [])
+        try:
+            fresh = await self._untold(bot, held)
+            state = await self._bulletins.add(bot.id, teller, fresh, is_low=self._is_low.get(bot.id))
+        except Exception as error:
+            self._held[bot.id] = [*held, *self._held.get(bot.id, [])][-MOST_HELD:]
+            logger.warning("bot %s: alerts wait for the storage (%s)", bot.id, name_of(error))
+            return None
+        await self._mark(bot, fresh)
+        return state
+
+    async def _untold(self, bot: Bot, held: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the alerts that no worker has written down since they came up here, each once."""
+        refs = list({alert["ref"] for alert in held if "ref" in alert})
+        known = dict(zip(refs, await self._shop.charges.read(bot.id, refs), strict=True)) if refs else {}
+        fresh: dict[Any, dict[str, Any]] = {}
+        for number, alert in enumerate(held):
+            body = known.get(alert.get("ref")) or {}
+            if body.get("alerted") != alert.get("reason", "") or body.get("alerted_at", 0.0) < alert["at"]:
+                what = (alert["ref"], alert["reason"]) if "ref" in alert else number
+                fresh.setdefault(what, {name: value for name, value in alert.items() if name != "at"})
+        return list(fresh.values())
 
     async def _send(self, bot: Bot, state: dict[str, Any]) -> int:
         """Send the message of a window, or edit it; return its id."""
@@ -223,7 +243,8 @@ class Alerter:
 
         def mark(known: dict[str, Any]) -> dict[str, Any] | None:
             reason = reason_of(known)
-            return None if reason == known.get("alerted") else {"alerted": reason}
+            is_known = reason is None and not known.get("alerted")  # it was delivered or dismissed meanwhile
+            return None if is_known else {"alerted": reason, "alerted_at": self._shop.clock()}
 
         for alert in alerts:
             if "ref" in alert:
@@ -231,6 +252,15 @@ class Alerter:
                     await self._shop.charges.change(RecordKey(bot.id, CHARGE, alert["ref"]), mark, keep_due=True)
                 except Exception as error:
                     logger.warning("bot %s: payment %s may be told twice (%s)", bot.id, alert["ref"], name_of(error))
+
+    async def _wait(self, bot: Bot, seconds: float) -> bool:
+        """Wait to tell more, and write down what comes up meanwhile; see :meth:`_nap`."""
+        is_patient = await self._nap(min(seconds, GATHER))
+        while is_patient and (seconds := seconds - GATHER) > 0:
+            if self._held.get(bot.id):
+                await self._put_down(bot, None)
+            is_patient = await self._nap(min(seconds, GATHER))
+        return is_patient
 
     async def _nap(self, seconds: float) -> bool:
         """Wait; ``False`` at once where time does not pass, and when this worker is to stop."""

@@ -207,8 +207,11 @@ class Reading:
         if (held := self._buffer.pop(name, None)) is not None:
             self._recovered.drop(name, row.amount)
             facts = held
-        if not self._dry_run and await self._shop.charges.note_refund(self._bot.id, facts):
-            self._make_due(name)
+        if not self._dry_run:
+            if await self._shop.charges.note_refund(self._bot.id, facts):
+                self._make_due(name)
+            else:
+                self._refunded.drop(name, row.amount)
         await self._attach(name, facts)
 
     def _wait_for(self, moment: float) -> None:
@@ -219,9 +222,12 @@ class Reading:
     async def _recover(self, name: str) -> None:
         """Record a charge that was found; a worker delivers it."""
         facts = self._buffer.pop(name)
-        if not self._dry_run and await self._shop.charges.note(self._bot.id, {**facts, "recovered": True}):
-            logger.warning("%s was in Telegram's ledger only: it is recovered", in_log(self._bot, name, facts))
-            self._make_due(name)
+        if not self._dry_run:
+            if await self._shop.charges.note(self._bot.id, {**facts, "recovered": True}):
+                logger.warning("%s was in Telegram's ledger only: it is recovered", in_log(self._bot, name, facts))
+                self._make_due(name)
+            else:
+                self._recovered.drop(name, facts["amount"])  # another reading was a step ahead, and tells of it
         await self._attach(name, facts)
 
     async def _attach(self, name: str, facts: dict[str, Any]) -> None:

@@ -41,10 +41,10 @@ class Bulletins:
         self._window = window
         self._lease = lease
 
-    async def add(self, bot_id: int, teller: str, alerts: list[Body], *, is_low: bool | None = None) -> Body:
+    async def add(self, bot_id: int, teller: str | None, alerts: list[Body], *, is_low: bool | None = None) -> Body:
         """Add alerts to the open window, or to a new one, and take the right to tell them, if nobody has it.
 
-        :param teller: who would tell them.
+        :param teller: who would tell them; ``None``: they are only added.
         :param is_low: whether the balance is low, if that is known; it is told when it becomes so.
         :return: the state; ``state["teller"]`` tells who has the right.
         """
@@ -63,7 +63,7 @@ class Bulletins:
                 fields.update(state if state is not known else {})
                 fields.update(counts=counts, latest=[*state.get("latest", ()), *fresh][-LATEST:])
             is_free = not 0 < known.get("until", 0.0) - now <= self._lease
-            if is_free and untold({**known, **fields}):
+            if teller is not None and is_free and untold({**known, **fields}):
                 fields.update(teller=teller, until=now + self._lease)
                 if is_over and {**known, **fields}.get("message") is not None:
                     # Nobody notices that an old message is edited: all of it is told anew.

@@ -11,6 +11,11 @@ ADMINISTRATION = (
     sentence("admin_title", "Administration of payments"),
     # Translators: To admins, while something takes a few seconds.
     sentence("admin_working", "One moment …"),
+    # Translators: Shown to an admin who has confirmed an order, such as a refund, while it is done. The button that
+    # confirms it is still there: if the program stops on the way, tapping it once more does what is missing.
+    sentence(
+        "admin_working_on", "One moment … If nothing follows within a minute, tap once more: it is done only once."
+    ),
     # Translators: To admins: an order could not be carried out; the error is in English.
     sentence("admin_failed", "That did not work: {error}"),
     # Translators: To admins: nothing has the number that they wrote.
@@ -184,6 +189,8 @@ ADMINISTRATION = (
     sentence("admin_question_gone", "This question is too old. Please begin again."),
     # Translators: Shown over the chat to an admin who taps a button that is another admin's to tap.
     sentence("admin_question_other", "Another admin was asked this."),
+    # Translators: Shown over the chat to an admin who confirms an order again while it is done.
+    sentence("admin_question_working", "This is being done. If nothing follows within a minute, tap once more."),
     # Translators: Shown over the chat to an admin who taps twice.
     sentence("admin_question_answered", "This was answered already."),
     # Translators: To admins: how many Stars the bot has; {stars} is "25 Stars".

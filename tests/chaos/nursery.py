@@ -1,13 +1,14 @@
 """Starts the processes of a run by forking one that has imported everything: a restart takes milliseconds.
 
-``python -m tests.chaos.nursery`` reads from its standard input what to start, one JSON object a line, and tells on its
-standard output who was born and who died. When its input ends it kills whoever is left.
+``python -m tests.chaos.nursery <module>`` reads from its standard input what to start, one JSON object a line, and
+tells on its standard output who was born and who died. When its input ends it kills whoever is left.
 """
 
 from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import json
 import os
 import selectors
@@ -30,12 +31,15 @@ Told = Callable[[dict[str, Any]], None]
 
 
 class Nursery:
-    """The nursery as its users see it: several runs may share it."""
+    """The nursery as its users see it: several runs may share it.
 
-    def __init__(self) -> None:
+    :param program: the module whose ``main(spec)`` every process runs.
+    """
+
+    def __init__(self, program: str = "tests.chaos.worker") -> None:
         self._told: dict[str, Told] = {}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-m", __name__, program],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -75,8 +79,7 @@ class Nursery:
 
 
 def main() -> None:
-    import tests.chaos.worker  # noqa: F401 - so that nobody has to import it again
-
+    program = importlib.import_module(sys.argv[1])  # nobody has to import it again
     gc.freeze()
     bell, ring = os.pipe()
     os.set_blocking(ring, False)
@@ -102,7 +105,7 @@ def main() -> None:
             *lines, unread = (unread + chunk).split(b"\n")
             for line in lines:
                 spec = json.loads(line)
-                pid = _fork(spec)
+                pid = _fork(spec, program.main)
                 children[pid] = spec
                 _tell(spec, born=spec["name"], pid=pid)
 
@@ -119,7 +122,7 @@ def _tell_of_dead(children: dict[int, dict[str, Any]]) -> None:
             _tell(spec, died=spec["name"], pid=pid, code=os.waitstatus_to_exitcode(status))
 
 
-def _fork(spec: dict[str, Any]) -> int:
+def _fork(spec: dict[str, Any], work: Callable[[dict[str, Any]], int]) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -131,8 +134,6 @@ def _fork(spec: dict[str, Any]) -> int:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for number, target in ((nothing, 0), (log, 1), (log, 2)):
             os.dup2(number, target)
-        from tests.chaos.worker import main as work
-
         code = work(spec)
         atexit._run_exitfuncs()  # what a program does when it ends by itself
     except BaseException:

@@ -29,6 +29,7 @@ from aiogram_neonpay import (
     ValidationError,
     neonpay_router,
 )
+from aiogram_neonpay.findings import ReconcileReport
 from tests.flow.clock import Clock
 from tests.telegram import ALICE, BOB, RecordingBot, charge_of, paid, pre_checkout
 
@@ -592,6 +593,38 @@ async def test_several_workers_reconcile_at_once_and_deliver_once(
     await asyncio.gather(*(worker.run_due() for worker in workers))
 
     assert sorted(delivered) == sorted(f"stx{number}" for number in range(50))
+
+
+async def test_what_another_worker_repaired_meanwhile_is_reported_by_that_one_alone(
+    bot: RecordingBot, storage: MemoryStorage, telegram: Telegram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = [neonpay_router(STAGES, bot=bot, clock=telegram.clock) for _ in range(2)]
+    for worker in workers:
+        dp = Dispatcher(storage=storage)
+        dp.include_router(worker)
+    slow, fast = workers
+    await slow.reconcile()
+    payload = await invoice(bot, slow)
+    sold = paid(payload)
+    await dp.feed_raw_update(bot, sold)
+    telegram.put(charge_of(sold), payload)
+    telegram.put("stxLost", payload)
+    telegram.put(charge_of(sold), payload, back=True)
+    telegram.clock.now += HOUR
+    charges = slow._shop.charges
+    read, reports = charges.read, list[ReconcileReport]()
+
+    async def read_and_wait(*args: Any) -> Any:
+        rows = await read(*args)
+        if not reports:
+            reports.append(await fast.reconcile())
+        return rows
+
+    monkeypatch.setattr(charges, "read", read_and_wait)
+    reports.append(await slow.reconcile())
+    assert [report.recovered_count for report in reports] == [1, 0]
+    assert [report.refunded_count for report in reports] == [1, 0]
+    assert reports[1].is_clean
 
 
 @pytest.mark.parametrize("failure", ["flood control", "5xx", "a lost connection"])

@@ -19,6 +19,9 @@ from tests.telegram import ALICE, RecordingBot, paid, tap, text
 
 pytestmark = pytest.mark.asyncio
 
+IN_TIME = {"This was answered already.", "This is being done. If nothing follows within a minute, tap once more."}
+"""What is said to who confirms what was confirmed already."""
+
 
 async def reference(office: Office, sandbox: BotSandbox, charge: str) -> str:
     payment = await office.pay.get_payment(charge, bot=sandbox.bot)
@@ -218,7 +221,10 @@ async def test_a_confirmation_counts_once_however_often_it_is_tapped(
     await sandbox.settle()
     assert len(sandbox.calls.refund_star_payment) == 1
     alerts = [call.text for call in sandbox.calls.answer_callback_query if call.text]
-    assert alerts == ["This was answered already."] * 4
+    assert len(alerts) == 4
+    assert set(alerts) <= IN_TIME
+    await sandbox.dispatcher.feed_raw_update(sandbox.bot, tap(yes, admin.id))
+    assert sandbox.calls.answer_callback_query[-1].text == "This was answered already."
 
 
 async def test_a_confirmation_counts_once_on_two_workers() -> None:
@@ -238,7 +244,8 @@ async def test_a_confirmation_counts_once_on_two_workers() -> None:
     )
     assert len([call for bot in bots for call in bot.sent(RefundStarPayment)]) == 1
     alerts = [call.text for bot in bots for call in bot.sent(AnswerCallbackQuery) if call.text]
-    assert alerts == ["This was answered already."]
+    assert len(alerts) == 1
+    assert set(alerts) <= IN_TIME
     for office, bot in zip(offices, bots, strict=True):
         await office.dp.emit_shutdown(bot=bot)
 

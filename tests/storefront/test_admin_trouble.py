@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from aiogram.methods import SendMessage
 from aiogram.types import LinkPreviewOptions
@@ -38,6 +40,27 @@ async def test_confirmed_access_is_given_while_telegram_fails_altogether(
         sandbox.faults.add(method, error=429, retry_after=5)
     assert (await admin.tap("Yes, grant") or "") == f"User {alice.id} has the access premium now."
     assert await office.pay.access(alice.id, "premium", bot=sandbox.bot) is not None
+
+
+async def test_what_was_confirmed_and_failed_is_done_once_by_tapping_again(
+    office: Office, sandbox: BotSandbox, alice: BotUser, admin: BotUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await admin.send(f"/paygrant {alice.id} premium x20 late")
+    grant, failures = office.pay._access.grant, iter([True])
+
+    async def grant_and_fail(*args: Any) -> Any:
+        granted = await grant(*args)
+        if next(failures, False):
+            raise ConnectionError("the storage is gone")
+        return granted
+
+    monkeypatch.setattr(office.pay._access, "grant", grant_and_fail)
+    await admin.tap("Yes, grant")
+    assert words(admin) == "That did not work: ConnectionError"
+    await admin.tap("Yes, grant")
+    assert words(admin) == f"User {alice.id} has the access premium now."
+    access = await office.pay.access(alice.id, "premium", bot=sandbox.bot)
+    assert access is not None and access.left == 20
 
 
 async def test_reconciling_is_done_though_the_wait_cannot_be_shown(

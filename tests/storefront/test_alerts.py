@@ -340,6 +340,40 @@ async def test_a_chat_that_cannot_be_told_is_logged_and_not_forgotten(
     await workers.told(2)
 
 
+async def test_what_comes_up_while_telling_waits_is_written_down_at_once(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(method: SendMessage) -> Any:
+        raise TelegramRetryAfter(method, "Too Many Requests", retry_after=3600)
+
+    workers.bots[0].answer(SendMessage, refuse)
+    alerter = workers.alerters[0]
+    for number in (1, 2):
+        await workers.sell(0)
+        for _ in range(300):
+            state = await alerter._bulletins.add(42, None, [])
+            if untold(state) == number and not alerter._held.get(42):
+                break
+            await asyncio.sleep(0.01)
+        assert untold(state) == number
+    monkeypatch.setattr(module, "FORGOTTEN_AFTER", 0.0)
+    await workers.alerters[1]._resume(workers.bots[1])
+    await workers.told(2)  # the other one tells it, and finds nothing that was forgotten
+
+
+async def test_what_another_worker_told_meanwhile_is_not_counted_again(workers: Workers) -> None:
+    await workers.sell(0)
+    await workers.told(1)
+    await workers.rest()
+    pay, alerter = workers.shops[0][1], workers.alerters[1]
+    [body] = await pay._shop.charges.waiting(42, limit=10)
+    alert = module._alert_of_record(body)
+    for later, number in ((-60, 1), (60, 2)):  # what is told of another time comes up after the first was told
+        alerter._held[42] = [{**alert, "at": body["alerted_at"] + later}] * 2
+        state = await alerter._put_down(workers.bots[1], None)
+        assert state is not None and state["counts"] == {"unmatched": number}
+
+
 async def test_deliveries_do_not_wait_for_alerts(workers: Workers) -> None:
     async def hang(method: SendMessage) -> Any:
         await asyncio.Event().wait()

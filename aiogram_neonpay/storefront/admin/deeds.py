@@ -5,6 +5,7 @@ The question is written into the ledger, so it is answered once, by whom was ask
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from aiogram_neonpay.checks import check_access_name, check_count, check_seconds
@@ -20,6 +21,8 @@ from aiogram_neonpay.storefront.admin.screen import Screen
 from aiogram_neonpay.wording import Code, Lines, plain
 
 __all__ = ["Refused", "answer", "ask_grant", "ask_refund", "ask_revoke", "ask_unknown_refund"]
+
+logger = logging.getLogger("aiogram_neonpay")
 
 DAY = 86400
 
@@ -78,24 +81,43 @@ async def _ask(neonpay: NeonPay, screen: Screen, say: Say, lines: Lines, deed: d
         lines.add(say("admin_reason", reason=plain(reason, 400)))
     deed["reason"] = f"admin {screen.user.id}: {reason}".rstrip(": ")
     name = await _questions(neonpay).ask(screen.bot.id, screen.user.id, deed)
-    keyboard = Keyboard(say).row(
-        (f"admin_yes_{deed['do']}_button", AdminTap(do="yes", id=name)), ("admin_no_button", AdminTap(do="no", id=name))
-    )
+    keyboard = Keyboard(say).row(_yes(say, deed, name), ("admin_no_button", AdminTap(do="no", id=name)))
     return {**lines.content(), "reply_markup": keyboard.markup()}
+
+
+def _yes(say: Say, deed: dict[str, Any], name: str) -> tuple[str, AdminTap]:
+    return f"admin_yes_{deed['do']}_button", AdminTap(do="yes", id=name)
 
 
 async def answer(neonpay: NeonPay, screen: Screen, say: Say, name: str, yes: bool) -> Page:
     """Do what was asked, or not; once.
 
-    :raises Refused: when somebody else was asked, it was answered, or that is too long ago.
+    While it is done, and where it fails, the button stays: should this process die on the way, it does the same again.
+    A refund and a grant of one question are one however often they are done.
+
+    :raises Refused: when somebody else was asked, it is being done, it was answered, or that is too long ago.
     """
-    given = await _questions(neonpay).answer(screen.bot.id, name, screen.user.id)
+    questions, bot_id = _questions(neonpay), screen.bot.id
+    given = await questions.answer(bot_id, name, screen.user.id, yes)
     if given.deed is None:
         raise Refused(say(f"admin_question_{given.refusal}"))
     if not yes:
         return await _leave(neonpay, say, given.deed)
-    await screen.begin(say("admin_working"))
-    deed = given.deed
+    again = Keyboard(say).row(_yes(say, given.deed, name)).markup()
+    await screen.begin(say("admin_working_on"), again)
+    done = False
+    try:
+        page = await _do(neonpay, say, name, given.deed)
+        done = True
+    finally:
+        try:
+            await questions.end(bot_id, name, given.taker, done=done)
+        except Exception as error:
+            logger.warning("bot %s: how the order %s of an admin ended is not written down (%s)", bot_id, name, error)
+    return page
+
+
+async def _do(neonpay: NeonPay, say: Say, name: str, deed: dict[str, Any]) -> Page:
     if deed["do"] == "refund":
         return await _refund(neonpay, say, deed)
     user_id, access, reason = deed["user"], deed["access"], deed["reason"]

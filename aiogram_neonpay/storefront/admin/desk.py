@@ -135,15 +135,15 @@ class _Desk:
             await screen.end()
 
     async def _do(self, action: _Action, order: _Order) -> None:
-        screen, say = order.screen, order.say
+        screen = order.screen
         try:
             await screen.show(await action(self, order))
         except Refused as refused:
             await screen.end(str(refused))
         except (NeonPayError, TelegramAPIError) as error:
-            await screen.show(_said(say("admin_failed", error=plain(error, 500))))
+            await screen.show(_failed(order, plain(error, 500)))
         except Exception as error:
-            await screen.show(_said(say("admin_failed", error=type(error).__name__)))
+            await screen.show(_failed(order, type(error).__name__))
             raise
 
     def _usage(self, say: Say, action: str) -> Page:
@@ -343,3 +343,7 @@ def _days(order: _Order) -> int:
 
 def _said(words: str) -> Page:
     return Lines().add(words).content()
+
+
+def _failed(order: _Order, error: str) -> Page:
+    return {**_said(order.say("admin_failed", error=error)), "reply_markup": order.screen.again}

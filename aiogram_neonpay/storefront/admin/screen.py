@@ -7,7 +7,7 @@ from typing import Any
 
 from aiogram import Bot
 from aiogram.exceptions import TelegramAPIError
-from aiogram.types import CallbackQuery, Message, User
+from aiogram.types import CallbackQuery, InlineKeyboardMarkup, Message, User
 
 __all__ = ["Screen"]
 
@@ -22,11 +22,13 @@ class Screen:
 
     :ivar user: the admin.
     :ivar bot: the bot that is administered.
+    :ivar again: the buttons under what is shown while it is done, for where it fails.
     """
 
     def __init__(self, event: Message | CallbackQuery, user: User, bot: Bot) -> None:
         self.user = user
         self.bot = bot
+        self.again: InlineKeyboardMarkup | None = None
         self._query = event if isinstance(event, CallbackQuery) else None
         self._source = event if isinstance(event, Message) else event.message
         self._shown = self._source if self._query is not None else None
@@ -56,13 +58,16 @@ class Screen:
         elif self._source is not None:
             self._shown = await self.bot.send_message(self._source.chat.id, **page)
 
-    async def begin(self, words: str) -> None:
-        """Say that something is done that takes a while; there is nothing to tap meanwhile.
+    async def begin(self, words: str, again: InlineKeyboardMarkup | None = None) -> None:
+        """Say that something is done that takes a while.
 
-        It is done whether or not Telegram shows this: a confirmation is taken by now, and cannot be given again.
+        It is done whether or not Telegram shows this: a confirmation is taken by now.
+
+        :param again: what there is to tap meanwhile, should nothing follow.
         """
+        self.again = again
         try:
-            await self._put({"text": words, "parse_mode": None})
+            await self._put({"text": words, "parse_mode": None, "reply_markup": again})
         except TelegramAPIError as error:
             logger.info("admin %s was not told to wait (%s)", self.user.id, error.message)
         else:

@@ -657,7 +657,7 @@ async def test_a_payment_with_a_code_that_is_found_in_telegrams_ledger_counts(sa
     sandbox.faults.add_update("successful_payment", drop=True, times=1)
     assert (await alice.pay()).ok
     await bob.send("/buy premium last")
-    assert said(bob) == "Этот промокод уже использован столько раз, сколько было можно."
+    assert said(bob) == "Лимит использований этого промокода исчерпан."
     await sandbox.advance(hours=2)
 
     assert said(alice) == "20 of 25 with LAST"

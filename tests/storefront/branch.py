@@ -42,10 +42,14 @@ from tests.chaos.clock import SharedClock
 from tests.chaos.worker import open_storage
 from tests.storefront.office import ADMIN
 
-__all__ = ["LEASE", "main"]
+__all__ = ["CONFIRMED_LEASE", "TELLING_LEASE", "main"]
 
 LEASE = 0.5
 """Seconds after which others go on with what a dead process held."""
+CONFIRMED_LEASE = 60.0
+"""Seconds for which what an admin has confirmed cannot be confirmed again; tests let them pass."""
+TELLING_LEASE = 3.0
+"""Seconds after which others tell what a dead process was telling: more than a busy machine needs to send a message."""
 
 
 class Doom:
@@ -99,9 +103,9 @@ def main(spec: dict[str, Any]) -> int:
     aiogram_neonpay.worker.LOOK_EVERY = (0.05, 0.1)
     for keeper in (Charges, Buyers):
         keeper.__init__.__kwdefaults__["lease"] = LEASE  # type: ignore[index]
-    aiogram_neonpay.ledger.confirmations.LEASE = LEASE
+    aiogram_neonpay.ledger.confirmations.LEASE = CONFIRMED_LEASE
     alerts = aiogram_neonpay.alerts
-    alerts.GATHER, alerts.BETWEEN, alerts.LEASE, alerts.FORGOTTEN_AFTER = 0.1, 0.1, LEASE, 0.5
+    alerts.GATHER, alerts.BETWEEN, alerts.LEASE, alerts.FORGOTTEN_AFTER = 0.1, 0.1, TELLING_LEASE, 0.5
     alerts.PAUSES = (0.1, 0.3, 0.5, 1.0, 1.0)
     asyncio.run(_run(spec))
     return 0

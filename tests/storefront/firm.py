@@ -22,9 +22,10 @@ from tests.chaos.clock import SharedClock
 from tests.chaos.nursery import Nursery
 from tests.storefront.office import ADMIN
 
-__all__ = ["Branch", "Firm"]
+__all__ = ["PATIENCE", "Branch", "Firm"]
 
-PATIENCE = 6.0
+PATIENCE = 60.0
+"""Seconds to wait for what a busy machine may take long for."""
 
 
 class Branch:
@@ -132,9 +133,8 @@ class Firm:
             opened.append(branch)
         await self.until(lambda: all(branch.door.exists() for branch in opened), "the doors")
         for branch in opened:
-            for _ in range(100):  # the door is there before somebody stands behind it
-                if await branch.ask("/die", {}) is not None:
-                    break
+            while await branch.ask("/die", {}) is None:  # the door is there before somebody stands behind it
+                assert not branch.ended.is_set(), self.logs()
                 await asyncio.sleep(0.01)
         self.to = opened
         return opened

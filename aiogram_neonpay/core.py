@@ -35,6 +35,7 @@ from aiogram_neonpay.tracking import Tracker
 
 if TYPE_CHECKING:
     from aiogram_neonpay.alerts import Alerts
+    from aiogram_neonpay.prices import PriceBook
 
 __all__ = ["NeonPay", "NeonPayCore", "PaymentResult", "PaymentStage", "PaymentStatus"]
 
@@ -68,6 +69,7 @@ class NeonPay(Doorway):
         tidy: Tidy = "keep",
         max_stages: int | None = None,
         promos: Mapping[str, PromoCode] | None = None,
+        prices: PriceBook | None = None,
         alerts: int | str | Alerts | None = None,
     ) -> None:
         super().__init__(name="neonpay")
@@ -77,7 +79,7 @@ class NeonPay(Doorway):
         if propagate not in ("unhandled", "always"):
             raise ValidationError("propagate", 'must be "unhandled" or "always"', propagate)
         self._shop = Shop(
-            Catalog(stages, max_stages=max_stages),
+            Catalog(stages, max_stages=max_stages, prices=prices),
             bot=bot,
             storage=storage,
             secret=secret,

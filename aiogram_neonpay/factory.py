@@ -22,6 +22,7 @@ from aiogram_neonpay.texts import Replaced
 
 if TYPE_CHECKING:
     from aiogram_neonpay.alerts import Alerts
+    from aiogram_neonpay.prices import PriceBook
 
 __all__ = ["create_neonpay", "neonpay_router"]
 
@@ -43,6 +44,7 @@ def neonpay_router(
     tidy: Tidy = "keep",
     thank_you: str | bool = False,
     promos: Mapping[str, PromoCode] | None = None,
+    prices: PriceBook | None = None,
     alerts: int | str | Alerts | None = None,
 ) -> NeonPay:
     """Return a router that sells; ``dp.include_router(pay)`` installs it.
@@ -69,6 +71,7 @@ def neonpay_router(
         ``"delete"`` deletes them, ``"receipt"`` puts a receipt in their place.
     :param thank_you: a text that every buyer gets once a payment was delivered, or ``True`` for the built-in one.
     :param promos: promo codes, by code; ``create_promo`` makes others while the bot runs.
+    :param prices: what stages of ``price=None`` cost in money, and what a Star is worth: :class:`PriceBook`.
     :param alerts: a chat that is told what needs a person: payments that are stuck or unmatched, refunds that fail,
         findings of reconciliation, a negative balance. Its id or ``@username``, or :class:`Alerts` to choose more.
     :raises ConfigurationError: when ``stages`` or ``storage`` are of the wrong kind.
@@ -90,6 +93,7 @@ def neonpay_router(
         tidy=tidy,
         thank_you_message=thank_you,
         promos=promos,
+        prices=prices,
         alerts=alerts,
     )
 

@@ -328,6 +328,7 @@ class Installation:
         if self.shop.catalog.is_static:
             self._check_named_stages(dispatcher)
             self._check_promos()
+            self.shop.catalog.check_prices()
         engine = self.shop.engine
         await engine.probe()
         if not engine.durable and self.shop.timing.passes:

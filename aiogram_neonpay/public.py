@@ -67,6 +67,7 @@ if typing.TYPE_CHECKING:
     from aiogram_neonpay.diagnosis import Diagnosis, Symptom
     from aiogram_neonpay.findings import Finding, ReconcileReport
     from aiogram_neonpay.keyboards import buy_keyboard, catalog_keyboard, donate_keyboard, subscription_keyboard
+    from aiogram_neonpay.prices import PriceBook
     from aiogram_neonpay.reports import Report, ReportRow
     from aiogram_neonpay.sqlite import SQLiteStorage
     from aiogram_neonpay.storefront.admin import admin_router
@@ -112,6 +113,7 @@ __all__ = [
     "PaymentStatus",
     "PaymentStuck",
     "PaymentUnmatched",
+    "PriceBook",
     "PromoCode",
     "PromoError",
     "PromoUsage",
@@ -151,6 +153,7 @@ _LATER = {
     "Alerts": "aiogram_neonpay.alerts",
     "Diagnosis": "aiogram_neonpay.diagnosis",
     "Finding": "aiogram_neonpay.findings",
+    "PriceBook": "aiogram_neonpay.prices",
     "ReconcileReport": "aiogram_neonpay.findings",
     "Report": "aiogram_neonpay.reports",
     "ReportRow": "aiogram_neonpay.reports",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aiogram.fsm.state import State
 
@@ -25,6 +26,9 @@ from aiogram_neonpay.checks import (
 )
 from aiogram_neonpay.errors import ConfigurationError, ValidationError
 
+if TYPE_CHECKING:
+    from aiogram_neonpay.prices import PriceBook
+
 __all__ = [
     "Catalog",
     "PaymentStage",
@@ -32,6 +36,8 @@ __all__ = [
     "StageSource",
     "Tidy",
 ]
+
+logger = logging.getLogger("aiogram_neonpay")
 
 MAX_TITLE = 32
 """Characters. Bot API ``sendInvoice``, parameter ``title``."""
@@ -210,10 +216,21 @@ class Catalog:
     """The stages on sale: those registered in this process, then those a loader knows.
 
     A loader is asked at every use, so that a change in its database is seen by every worker at once.
+
+    :param prices: gives stages of ``price=None`` their price; they come out of the catalog with it.
     """
 
-    def __init__(self, source: StageSource = None, *, max_stages: int | None = None) -> None:
+    def __init__(
+        self, source: StageSource = None, *, max_stages: int | None = None, prices: PriceBook | None = None
+    ) -> None:
         self._max_stages = max_stages
+        if prices is not None:
+            from aiogram_neonpay.prices import PriceBook  # for those who have one
+
+            if not isinstance(prices, PriceBook):
+                raise ConfigurationError(f"prices must be a PriceBook, not {type(prices).__name__}")
+        self._prices = prices
+        self._priced: dict[str, tuple[PaymentStage, int, PaymentStage]] = {}
         self._stages: dict[str, PaymentStage] = {}
         self._loader: StageLoader | None = None
         if source is None:
@@ -242,7 +259,7 @@ class Catalog:
     @property
     def may_ask_for_amounts(self) -> bool:
         """Whether the buyer of a stage chooses its price, or may: what a loader knows is not known here."""
-        return self._loader is not None or any(stage.price is None for stage in self._stages.values())
+        return self._loader is not None or any(stage.price is None for stage in self.all().values())
 
     def add(self, stage_id: str, stage: PaymentStage, *, replace: bool = False) -> None:
         """Register a stage.
@@ -256,6 +273,7 @@ class Catalog:
             raise ValidationError("stage_id", "is in use already (pass replace=True to change the stage)", stage_id)
         if self._max_stages is not None and len(self._stages) >= self._max_stages and stage_id not in self._stages:
             raise ValidationError("max_stages", f"allows {self._max_stages} stages in the catalog", stage_id)
+        self._with_price(stage_id, stage)
         self._stages[stage_id] = stage
 
     def remove(self, stage_id: str) -> bool:
@@ -264,14 +282,15 @@ class Catalog:
 
     def known(self, stage_id: str | None) -> PaymentStage | None:
         """Return the stage if it is registered in this process."""
-        return self._stages.get(stage_id or "")
+        stage = self._stages.get(stage_id or "")
+        return stage if stage is None or self._prices is None else self._with_price(stage_id or "", stage)
 
     async def get(self, stage_id: str) -> PaymentStage | None:
         """Return the stage, asking the loader when this process does not know it.
 
-        :raises ConfigurationError: when the loader returns something else than a stage.
+        :raises ConfigurationError: when the loader returns something else than a stage, or one that has two prices.
         """
-        stage = self._stages.get(stage_id)
+        stage = self.known(stage_id)
         if stage is not None or self._loader is None:
             return stage
         loaded = await self._loader(stage_id)
@@ -279,11 +298,46 @@ class Catalog:
             raise ConfigurationError(
                 f"the stage loader returned {type(loaded).__name__} for {stage_id!r}, not a PaymentStage or None"
             )
-        return loaded
+        return loaded if loaded is None else self._with_price(stage_id, loaded)
 
     def all(self) -> dict[str, PaymentStage]:
         """Return a copy of what is registered in this process, in order."""
-        return dict(self._stages)
+        if self._prices is None:
+            return dict(self._stages)
+        return {stage_id: self._with_price(stage_id, stage) for stage_id, stage in self._stages.items()}
+
+    def check_prices(self) -> None:
+        """Refuse a price book with prices of what is not sold.
+
+        :raises ConfigurationError: for stages that this process does not know.
+        """
+        unknown = [name for name in (self._prices.prices if self._prices else ()) if name not in self._stages]
+        if unknown:
+            raise ConfigurationError(
+                f"the price book has prices of {unknown}, which are not in the catalog: correct the ids, or add the "
+                "stages to neonpay_router({...})"
+            )
+
+    def _with_price(self, stage_id: str, stage: PaymentStage) -> PaymentStage:
+        """Return a stage at what the price book says now, if it is in there."""
+        price = None if self._prices is None else self._prices.quote(stage_id)
+        if price is None:
+            return stage
+        if stage.price is not None:
+            raise ConfigurationError(
+                f"stage {stage_id!r} has two prices: {stage.price} Stars, and the one of the price book. Give it "
+                "price=None, or take it out of the book"
+            )
+        source, asked, priced = self._priced.get(stage_id, (None, 0, stage))
+        if source != stage or asked != price:
+            try:
+                priced = replace(stage, price=price)
+            except ValidationError as error:
+                if source != stage:
+                    raise
+                logger.error("stage %r keeps its price of %s Stars (%s)", stage_id, priced.price, error)
+            self._priced[stage_id] = (stage, price, priced)
+        return priced
 
     def __len__(self) -> int:
         return len(self._stages)

@@ -74,6 +74,8 @@ class Presence:
         return self._world.chats_of(self.id) if chat is None and bot is None else [self._chat(chat, bot)]
 
     def _given(self, invoice: Any) -> Message:
+        if isinstance(invoice, str):
+            raise SandboxError(f"pay() takes a message; an invoice link is paid by pay(link={invoice[:80]!r})")
         raw = invoice.raw if isinstance(invoice, ChatMessage) else None
         message_id = raw["message_id"] if raw else getattr(invoice, "message_id", None)
         chat_id = raw["chat"]["id"] if raw else getattr(getattr(invoice, "chat", None), "id", None)

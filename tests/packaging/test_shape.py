@@ -26,6 +26,7 @@ LAYERS = {
         "models",
         "payload",
         "places",
+        "prices",
         "promo",
         "phrases",
         "redaction",

@@ -103,3 +103,9 @@ async def test_a_person_forwards_between_chats_they_are_in(stand: Stand) -> None
         await stand.bob.forward(written)
     with pytest.raises(SandboxError, match="Bob is in no chat"):
         await stand.bob.forward(await stand.bob.send("x"), chat=group)
+
+
+@pytest.mark.asyncio
+async def test_a_link_that_is_paid_like_a_message_is_told_apart(stand: Stand) -> None:
+    with pytest.raises(SandboxError, match=r"an invoice link is paid by pay\(link='https://t.me/\$abc'\)"):
+        await stand.alice.pay("https://t.me/$abc")
